@@ -1,0 +1,26 @@
+"""Configuration to object: a mapping names the class it builds (`_target_`), its other keys are the arguments."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from golf.errors import UserError
+
+
+def resolve(target: str) -> Any:
+    """The object that a dotted path such as `golf.codec.brotli.Brotli` names; raises UserError if there is none."""
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"_target_: {target} cannot be imported ({error})") from error
+
+
+def build(spec: Mapping[str, Any], *inputs: Any) -> Any:
+    """Build what `spec` names.
+
+    Its keys are the keyword-only parameters of the class; what a stage hands over at run time (`inputs`) are the
+    positional ones. So the keyword-only part of a signature is exactly what may stand in a YAML file.
+    """
+    arguments = {key: value for key, value in spec.items() if key != "_target_"}
+    return resolve(spec["_target_"])(*inputs, **arguments)

@@ -1,0 +1,9 @@
+"""The one error that is the user's to mend."""
+
+
+class UserError(Exception):
+    """Something in the configuration, the data or the files given is wrong.
+
+    The message is one line that names the culprit and what to do; the launcher prints it without a traceback and
+    exits with code 2.
+    """

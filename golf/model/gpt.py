@@ -1,0 +1,151 @@
+"""The SP8192 stack: a GPT with depth recurrence, parallel residuals, gated skips and a tied head (spec: Model)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from golf.errors import UserError
+from golf.model.attention import Attention
+from golf.model.block import MLP, Block
+from golf.model.layer_order import layer_order
+from golf.model.norm import norm
+from golf.model.rotary import rotary_tables
+
+
+class GPT(nn.Module):
+    """Token ids (batch, length) → hidden states, logits or loss.
+
+    `recurrent` selects the layer order of the next forward pass; training starts without recurrence and switches it
+    on, everything after training uses it.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int,
+        seq_len: int,
+        num_layers: int,
+        model_dim: int,
+        embedding_dim: int,
+        num_heads: int,
+        num_kv_heads: int,
+        mlp_mult: float,
+        rope_dims: int,
+        rope_base: float,
+        qk_gain_init: float,
+        xsa_last_n: int,
+        num_loops: int,
+        loop_start: int,
+        loop_end: int,
+        parallel_start_layer: int | None,
+        skip_gates: bool,
+        ln_scale: bool,
+        logit_softcap: float,
+        embed_init_std: float,
+    ):
+        super().__init__()
+        _require(model_dim % num_heads == 0, f"model.num_heads={num_heads} must divide model.model_dim={model_dim}")
+        head_size = model_dim // num_heads
+        _require(
+            num_heads % num_kv_heads == 0, f"model.num_kv_heads={num_kv_heads} must divide model.num_heads={num_heads}"
+        )
+        _require(
+            rope_dims % 2 == 0 and 2 < rope_dims <= head_size,
+            f"model.rope_dims={rope_dims} must be even, above 2 and at most the head size {head_size}",
+        )
+        _require(
+            0 <= loop_start <= loop_end < num_layers,
+            f"model.loop_start={loop_start} … model.loop_end={loop_end} must lie within model.num_layers={num_layers}",
+        )
+        self.seq_len = seq_len
+        self.rope_dims = rope_dims
+        self.rope_base = rope_base
+        self.logit_softcap = logit_softcap
+        self.looped_blocks = range(loop_start, loop_end + 1) if num_loops else range(0)
+        self.recurrent = True
+        self.orders = {
+            False: layer_order(num_layers, 0, loop_start, loop_end),
+            True: layer_order(num_layers, num_loops, loop_start, loop_end),
+        }
+        self.tok_emb = nn.Embedding(vocab_size, embedding_dim)
+        self.embed_proj = self.head_proj = None
+        if embedding_dim != model_dim:
+            self.embed_proj = nn.Linear(embedding_dim, model_dim, bias=False)
+            self.head_proj = nn.Linear(model_dim, embedding_dim, bias=False)
+        self.blocks = nn.ModuleList(
+            Block(
+                Attention(model_dim, num_heads, num_kv_heads, qk_gain_init, xsa=i >= num_layers - xsa_last_n),
+                MLP(model_dim, int(mlp_mult * model_dim)),
+                model_dim,
+                branch_scale=1 / math.sqrt(i + 1) if ln_scale else 1.0,
+                parallel=parallel_start_layer is not None and i >= parallel_start_layer,
+            )
+            for i in range(num_layers)
+        )
+        skips = min(map(len, self.orders[True]))
+        self.skip_weights = nn.Parameter(torch.ones(skips, model_dim))
+        self.skip_gates = nn.Parameter(torch.zeros(skips, model_dim)) if skip_gates else None
+        self._initialise(embed_init_std)
+
+    @torch.no_grad()
+    def _initialise(self, embed_std: float) -> None:
+        """Spec: Model 8. Linear layers below 64×64 keep PyTorch's own initialisation."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear):
+                if name.endswith((".attn.proj", ".mlp.proj")):
+                    nn.init.zeros_(module.weight)
+                elif min(module.weight.shape) >= 64:
+                    nn.init.orthogonal_(module.weight)
+        nn.init.normal_(self.tok_emb.weight, std=embed_std)
+        for parameter in self.parameters():  # float32 masters start at values that bfloat16 holds (spec: Model 9)
+            parameter.copy_(parameter.bfloat16())
+
+    def hidden(self, ids: Tensor, extra_embedding: Tensor | None = None) -> Tensor:
+        """The head's input, (batch, length, embedding width), for ids (batch, length).
+
+        `extra_embedding` (batch, length, embedding width) is added to the token embedding before the first norm.
+        """
+        x = self.tok_emb(ids)
+        if extra_embedding is not None:
+            x = x + extra_embedding
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        x = norm(x)
+        if self.embed_proj is not None:
+            x = self.embed_proj(x)
+        x0 = x
+        cos, sin = rotary_tables(ids.size(1), self.rope_dims, self.rope_base, self.seq_len, ids.device)
+        encoder, decoder = self.orders[self.recurrent]
+        skips: list[Tensor] = []
+        for i in encoder:
+            x = self.blocks[i](x, x0, cos, sin)
+            skips.append(x)
+        for j, i in enumerate(decoder):
+            if skips and j < len(self.skip_weights):
+                x = self._skip(j, x, skips.pop())
+            x = self.blocks[i](x, x0, cos, sin)
+        x = norm(x)
+        return x if self.head_proj is None else self.head_proj(x)
+
+    def _skip(self, j: int, x: Tensor, skip: Tensor) -> Tensor:
+        skip = self.skip_weights[j].to(x.dtype) * skip
+        if self.skip_gates is None:
+            return x + skip
+        return torch.lerp(skip, x, torch.sigmoid(self.skip_gates[j].to(x.dtype)))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Soft-capped logits (…, vocabulary), float32, of hidden states (…, embedding width)."""
+        cap = self.logit_softcap
+        return cap * torch.tanh(F.linear(hidden, self.tok_emb.weight).float() / cap)
+
+    def forward(self, ids: Tensor, targets: Tensor, extra_embedding: Tensor | None = None) -> Tensor:
+        """Mean cross-entropy in nats per token (a scalar) of targets (batch, length)."""
+        logits = self.logits(self.hidden(ids, extra_embedding))
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def _require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise UserError(otherwise)

@@ -1,0 +1,31 @@
+"""AdamW for everything: the baseline that Muon is compared with."""
+
+import torch
+from torch import nn
+
+from golf.optim.optimizer import Optimizer, split_parameters
+
+
+class AdamW(Optimizer):
+    """AdamW with a rate and a decay each for matrices, the embedding and everything small."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        matrix_lr: float,
+        matrix_decay: float,
+        embed_lr: float,
+        embed_decay: float,
+        scalar_lr: float,
+        scalar_decay: float,
+        betas: list[float],
+        eps: float,
+    ):
+        matrices, embeddings, scalars = split_parameters(model)
+        groups = [
+            {"params": matrices, "lr": matrix_lr, "weight_decay": matrix_decay},
+            {"params": embeddings, "lr": embed_lr, "weight_decay": embed_decay},
+            {"params": scalars, "lr": scalar_lr, "weight_decay": scalar_decay},
+        ]
+        super().__init__(torch.optim.AdamW(groups, betas=(betas[0], betas[1]), eps=eps, foreach=True))

@@ -1,0 +1,70 @@
+"""Muon: momentum, rows normalised, then orthogonalised by Newton–Schulz (spec: Training).
+
+Muon is Keller Jordan's (kellerjordan.github.io/posts/muon); normalising the rows of the update first is the record's.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def newton_schulz(g: Tensor, steps: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    """Roughly orthogonalise each matrix of g (…, rows, cols): singular values land near one. Returns `dtype`."""
+    a, b, c = COEFFICIENTS
+    x = g.to(dtype)
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    tall = g.size(-2) > g.size(-1)
+    if tall:
+        x = x.mT
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon with Nesterov momentum and decoupled weight decay, for matrices (rows, cols).
+
+    Matrices of one shape are orthogonalised as one batch.
+    """
+
+    def __init__(
+        self,
+        matrices: Iterable[nn.Parameter],
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        ns_steps: int,
+    ):
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "ns_steps": ns_steps}
+        super().__init__(list(matrices), defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            for p in group["params"]:
+                if p.grad is not None:
+                    by_shape[p.shape].append(p)
+            for shape, matrices in by_shape.items():
+                self._step_batch(group, shape, matrices)
+
+    def _step_batch(self, group: dict[str, Any], shape: torch.Size, matrices: list[nn.Parameter]) -> None:
+        momentum = group["momentum"]
+        gradients = [p.grad for p in matrices]
+        buffers = [self.state[p].setdefault("buffer", torch.zeros_like(p)) for p in matrices]
+        torch._foreach_mul_(buffers, momentum)
+        torch._foreach_add_(buffers, gradients)
+        update = torch.stack(gradients) + momentum * torch.stack(buffers)
+        # Many gradients are exactly zero at the first step (output projections start at zero): hence the floor.
+        update /= update.norm(dim=-1, keepdim=True).clamp_min(1e-7)
+        update = newton_schulz(update, group["ns_steps"])
+        rows, cols = shape
+        scale = max(1.0, rows / cols) ** 0.5
+        torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(matrices, list(update.to(matrices[0].dtype).unbind()), alpha=-group["lr"] * scale)

@@ -1,0 +1,48 @@
+"""What the trainer drives: one or more torch optimizers that share a learning-rate factor."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Optimizer:
+    """Base of the classes that conf/optimizer names: `__init__(self, model, *, …)` hands its parts to this one."""
+
+    def __init__(self, *parts: torch.optim.Optimizer):
+        self.parts = parts
+        for part in parts:
+            for group in part.param_groups:
+                group["base_lr"] = group["lr"]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        for part in self.parts:
+            for group in part.param_groups:
+                yield from group["params"]
+
+    def step(self, step: int, lr_scale: float) -> None:
+        """Update all parameters; every group runs at `lr_scale` × its own rate. `step` counts from 0."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = group["base_lr"] * lr_scale
+            part.step()
+
+    def zero_grad(self) -> None:
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
+        for part, part_state in zip(self.parts, state, strict=True):
+            part.load_state_dict(part_state)
+
+
+def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
+    """The model's (matrices, embeddings, scalars): weights of linear layers, of embeddings, and all that is left."""
+    matrices = [m.weight for m in model.modules() if isinstance(m, nn.Linear)]
+    embeddings = [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
+    taken = {id(p) for p in (*matrices, *embeddings)}
+    return matrices, embeddings, [p for p in model.parameters() if id(p) not in taken]
