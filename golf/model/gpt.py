@@ -18,7 +18,8 @@ class GPT(nn.Module):
     """Token ids (batch, length) → hidden states, logits or loss.
 
     `recurrent` selects the layer order of the next forward pass; training starts without recurrence and switches it
-    on, everything after training uses it.
+    on, everything after training uses it. `extra_embedding`, where one is set, maps ids to rows that are added to
+    the token embedding before the first norm.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class GPT(nn.Module):
             True: layer_order(num_layers, num_loops, loop_start, loop_end),
         }
         self.tok_emb = nn.Embedding(vocab_size, embedding_dim)
+        self.extra_embedding: nn.Module | None = None
         self.embed_proj = self.head_proj = None
         if embedding_dim != model_dim:
             self.embed_proj = nn.Linear(embedding_dim, model_dim, bias=False)
@@ -102,14 +104,11 @@ class GPT(nn.Module):
         for parameter in self.parameters():  # float32 masters start at values that bfloat16 holds (spec: Model 9)
             parameter.copy_(parameter.bfloat16())
 
-    def hidden(self, ids: Tensor, extra_embedding: Tensor | None = None) -> Tensor:
-        """The head's input, (batch, length, embedding width), for ids (batch, length).
-
-        `extra_embedding` (batch, length, embedding width) is added to the token embedding before the first norm.
-        """
+    def hidden(self, ids: Tensor) -> Tensor:
+        """The head's input, (batch, length, embedding width), for ids (batch, length)."""
         x = self.tok_emb(ids)
-        if extra_embedding is not None:
-            x = x + extra_embedding
+        if self.extra_embedding is not None:
+            x = x + self.extra_embedding(ids)
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         x = norm(x)
@@ -140,9 +139,9 @@ class GPT(nn.Module):
         cap = self.logit_softcap
         return cap * torch.tanh(F.linear(hidden, self.tok_emb.weight).float() / cap)
 
-    def forward(self, ids: Tensor, targets: Tensor, extra_embedding: Tensor | None = None) -> Tensor:
+    def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats per token (a scalar) of targets (batch, length)."""
-        logits = self.logits(self.hidden(ids, extra_embedding))
+        logits = self.logits(self.hidden(ids))
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 

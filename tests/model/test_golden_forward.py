@@ -4,6 +4,8 @@ import golden
 import pytest
 import torch
 
+from golf.ttt.hash_embed import HashEmbedding
+
 FORWARD = golden.load("forward")
 ORDERS = [("plain", False), ("loop", True)]
 
@@ -49,3 +51,11 @@ def test_layer_order():
     encoder, decoder = model.orders[True]
     assert encoder == FORWARD["encoder_indices"].tolist()
     assert decoder == FORWARD["decoder_indices"].tolist()
+
+
+def test_hash_embedding():
+    model = golden.model()
+    model.extra_embedding = HashEmbedding(golden.CONFIG["hash_size"], golden.CONFIG["embedding_dim"])
+    model.extra_embedding.weight.data.copy_(tensor("hash_weight"))
+    logits = model.logits(model.hidden(tensor("input_ids")))
+    torch.testing.assert_close(logits, tensor("logits_hash_loop"), rtol=0, atol=2e-5)

@@ -1,0 +1,7 @@
+"""`python -m golf`."""
+
+import sys
+
+from golf.app import main
+
+sys.exit(main())

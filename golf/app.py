@@ -1,0 +1,96 @@
+"""The launcher: Hydra composes a configuration, the check passes it, the pipeline runs it."""
+
+import os
+import re
+import sys
+import traceback
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from golf.config.check import check
+from golf.config.explain import explain
+from golf.errors import UserError
+
+
+class Mistake(BaseException):
+    """A UserError on its way through Hydra, which would print a line of its own about an Exception."""
+
+
+def main() -> int:
+    """Do what the command line asks for and return the exit code.
+
+    0: it went well. 2: a mistake of the user, told in one line (after a traceback for those who set
+    HYDRA_FULL_ERROR=1). 130: interrupted. What is nobody's mistake but the program's is raised.
+    """
+    traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, which it would else print over several lines
+    OmegaConf.register_new_resolver("claim", claim, use_cache=True, replace=True)
+    try:
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except (Mistake, Exception) as error:
+        if isinstance(error, Mistake):
+            message = str(error)
+        elif any(frame.f_code is run_job.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
+            raise
+        else:  # Hydra could not compose what it was given
+            message = explain(error, groups=[path.name for path in config_dir().iterdir() if path.is_dir()])
+        if traceback_wanted:
+            traceback.print_exc()
+        print(f"golf: error: {' '.join(message.split())}", file=sys.stderr)
+        return 2
+
+
+def config_dir() -> Path:
+    """The directory with the configuration: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def claim(directory: str) -> str:
+    """Make a new `directory` for a run and return its path, with a suffix if another run has taken that name."""
+    Path(directory).parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        path = Path(directory if number == 1 else f"{directory}-{number}")
+        with suppress(FileExistsError):
+            path.mkdir()
+            break
+    return str(path)
+
+
+def run_job(cfg: DictConfig) -> float | None:
+    """One run, or one run of a sweep; returns its val_bpb (None if nothing was evaluated) for sweepers."""
+    job = HydraConfig.get()
+    directory = Path(job.runtime.output_dir)
+    # Classes beside a user's own YAML files; last, so that they hide nothing that is installed.
+    sys.path += [s.path for s in job.runtime.config_sources if s.provider == "command-line" and s.path not in sys.path]
+    try:
+        config = plain(cfg)
+        check(config)
+        from golf import pipeline  # imports torch and all, which --help must not
+
+        choices = {key: str(option) for key, option in job.runtime.choices.items() if not key.startswith("hydra/")}
+        overridden = frozenset(re.split(r"[.=@]", override.lstrip("+~"))[0] for override in job.overrides.task)
+        return pipeline.run(config, directory, choices, overridden)["val_bpb"]
+    except UserError as error:
+        with suppress(OSError):
+            directory.rmdir()  # a mistake found before anything was written leaves nothing behind
+        raise Mistake(str(error)) from error
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """`cfg` as plain dicts and lists with interpolations resolved; raises UserError where one cannot be."""
+    try:
+        return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error

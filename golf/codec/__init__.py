@@ -1,0 +1,1 @@
+"""Codecs: lossless compression of the artifact's sections, one class per file."""

@@ -1,0 +1,52 @@
+"""Brotli, the record's codec (RFC 7932; spec: Quantization)."""
+
+from io import BytesIO
+
+import brotli
+
+from golf.codec.base import CodecError
+from golf.codec.shuffle import HEADER, shuffle, unshuffle
+from golf.errors import UserError
+
+STEP = 1 << 20  # the decoder overshoots its output limit by up to a growing block, so it is asked for small steps
+
+
+class Brotli:
+    """Brotli after an optional byte shuffle.
+
+    quality: 0 (fast) to 11 (small). lgwin: log2 of the window in bytes, 10 to 24. Raises UserError for others.
+    """
+
+    def __init__(self, *, quality: int, lgwin: int, byte_shuffle: bool):
+        if quality not in range(12):
+            raise UserError(f"codec.quality: brotli takes 0 to 11, not {quality}")
+        if lgwin not in range(10, 25):
+            raise UserError(f"codec.lgwin: brotli takes 10 to 24, not {lgwin}")
+        self.quality = quality
+        self.lgwin = lgwin
+        self.byte_shuffle = byte_shuffle
+
+    def encode(self, data: bytes) -> bytes:
+        return brotli.compress(shuffle(data) if self.byte_shuffle else data, quality=self.quality, lgwin=self.lgwin)
+
+    def decode(self, data: bytes, raw_bytes: int) -> bytes:
+        if self.byte_shuffle:
+            return unshuffle(_decompress(data, raw_bytes + len(HEADER)))
+        return _decompress(data, raw_bytes)
+
+
+def _decompress(data: bytes, raw_bytes: int) -> bytes:
+    decompressor = brotli.Decompressor()
+    raw = BytesIO()
+    try:
+        for start in range(0, len(data), STEP):
+            raw.write(decompressor.process(data[start : start + STEP], output_buffer_limit=STEP))
+            while not decompressor.can_accept_more_data() and raw.tell() <= raw_bytes:
+                raw.write(decompressor.process(b"", output_buffer_limit=STEP))
+            if raw.tell() > raw_bytes:
+                raise CodecError(f"brotli: more than the expected {raw_bytes} bytes")
+    except brotli.error as error:
+        raise CodecError(f"brotli: damaged ({error})") from error
+    if not decompressor.is_finished() or raw.tell() != raw_bytes:
+        raise CodecError(f"brotli: ends after {raw.tell()} of {raw_bytes} bytes")
+    return raw.getvalue()

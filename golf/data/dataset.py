@@ -1,0 +1,110 @@
+"""A data set that is ready to use: files on disk, how to read them, and whether they fit the model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golf.data.digest import sha256
+from golf.data.shard import read_shard, shard_length
+from golf.data.tokenizer import ByteTable, read_byte_table
+from golf.errors import UserError
+from golf.events import Listener
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Shards of training and validation tokens and the tokenizer they were made with.
+
+    `val_tokens` cuts the validation stream to its first tokens (None: all of it); `seed` seeds the order of the
+    training data (None: the record's order, which is the same for every run).
+    """
+
+    train_files: list[Path]
+    val_files: list[Path]
+    tokenizer: Path
+    val_tokens: int | None
+    seed: int | None
+
+    @cached_property
+    def byte_table(self) -> ByteTable:
+        return read_byte_table(self.tokenizer)
+
+    @property
+    def vocab_size(self) -> int:
+        return self.byte_table.vocab_size
+
+    def validation(self, seq_len: int) -> np.ndarray:
+        """The validation stream (k · seq_len + 1,) uint16: all shards in order, cut to a whole number of sequences.
+
+        Raises UserError if it is shorter than one sequence and its last target.
+        """
+        stream = np.concatenate([read_shard(file) for file in self.val_files])[: self.val_tokens]
+        sequences = (len(stream) - 1) // seq_len
+        if sequences < 1:
+            raise UserError(
+                f"{self.val_files[0].parent}: {len(stream)} validation tokens, fewer than one sequence of {seq_len} + 1"
+            )
+        return stream[: sequences * seq_len + 1]
+
+    def check(self, vocab_size: int, seq_len: int) -> None:
+        """Raises UserError if a model of `vocab_size` cannot be trained or scored on sequences of `seq_len` tokens."""
+        if self.val_tokens is not None and self.val_tokens < 1:
+            raise UserError(f"data.val_tokens={self.val_tokens}: must be positive, or null for all of them")
+        if vocab_size != self.vocab_size:
+            raise UserError(
+                f"model.vocab_size is {vocab_size}, but the tokenizer {self.tokenizer} has {self.vocab_size} pieces: "
+                f"set model.vocab_size={self.vocab_size} or choose other data"
+            )
+        longest = max(shard_length(file) for file in self.train_files)
+        if longest <= seq_len:
+            raise UserError(
+                f"{self.train_files[0].parent}: the longest training shard has {longest} tokens, "
+                f"fewer than one sequence of {seq_len} + 1"
+            )
+        self.validation(seq_len)
+        for file in [*self.val_files, self.train_files[0]]:
+            foreign = np.flatnonzero(read_shard(file) >= vocab_size)
+            if len(foreign):
+                position = int(foreign[0])
+                raise UserError(
+                    f"{file}: token {read_shard(file)[position]} at position {position} is not in the vocabulary of "
+                    f"{vocab_size}: the shards were made with another tokenizer than {self.tokenizer}"
+                )
+
+    def digests(self) -> dict[str, Any]:
+        """What identifies the data: SHA-256 and token count of each shard, SHA-256 and vocabulary of the tokenizer."""
+        return {
+            "tokenizer": {
+                "file": self.tokenizer.name,
+                "sha256": sha256(self.tokenizer),
+                "vocab_size": self.vocab_size,
+            },
+            "train": _digests(self.train_files),
+            "val": _digests(self.val_files),
+        }
+
+
+@dataclass(kw_only=True)
+class Data(ABC):
+    """Where a data set comes from: what `conf/data` configures."""
+
+    val_tokens: int | None
+    seed: int | None
+
+    @abstractmethod
+    def open(self, events: Listener) -> Dataset:
+        """The data set, made first if need be. Raises UserError if there is none."""
+
+
+def _digests(files: Iterable[Path]) -> list[dict[str, Any]]:
+    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter, and real data is 25 GB
+        return [
+            {"file": file.name, "sha256": digest, "tokens": shard_length(file)}
+            for file, digest in zip(files, pool.map(sha256, files), strict=True)
+        ]

@@ -1,0 +1,73 @@
+"""Text to data set: train a tokenizer, then write its shards.
+
+The tokenizer is built so that decoding gives back the text to the byte: nothing is normalised, "▁" is a piece of its
+own and no other piece is white space only (each space of an indentation is a token), and every character without a
+piece, the newline among them, is written in bytes. Its ids 0 to 3 are those of the SP8192 tokenizer.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+
+from golf.data.dataset import Data, Dataset
+from golf.data.shard import write_shard
+from golf.errors import UserError
+from golf.events import Listener
+
+TOKENIZER = "tokenizer.model"
+TRAIN_SHARDS = 2  # more than one, so that drawing among shards happens with small data too
+PAD, BOS, EOS, UNK = range(4)
+
+
+def train_tokenizer(texts: Sequence[str], vocab_size: int) -> bytes:
+    """A SentencePiece BPE model with byte fallback, the same for the same texts. Raises UserError if there is none."""
+    model = io.BytesIO()
+    try:
+        SentencePieceTrainer.train(
+            sentence_iterator=(line for text in texts for line in text.split("\n") if line),
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=vocab_size,
+            byte_fallback=True,
+            split_digits=True,
+            character_coverage=0.98,  # pieces are scarce, and a rare character has its bytes
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            pad_id=PAD,
+            bos_id=BOS,
+            eos_id=EOS,
+            unk_id=UNK,
+            num_threads=1,
+            minloglevel=2,  # errors only, which come as exceptions
+        )
+    except RuntimeError as error:
+        raise UserError(f"data.vocab_size: no tokenizer of {vocab_size} pieces can be trained ({error})") from error
+    return model.getvalue()
+
+
+def prepare(directory: Path, train: Sequence[str], val: Sequence[str], vocab_size: int, events: Listener) -> None:
+    """Write a tokenizer trained on the training texts, and both kinds of texts as shards, BOS before each text."""
+    model = train_tokenizer(train, vocab_size)
+    (directory / TOKENIZER).write_bytes(model)
+    processor = SentencePieceProcessor(model_proto=model)
+    streams = []
+    for texts in (train, val):
+        streams.append(np.concatenate([[BOS, *processor.encode(text)] for text in texts]))
+        events.progress("data", len(streams), 2)
+    for i, tokens in enumerate(np.array_split(streams[0], TRAIN_SHARDS)):
+        write_shard(directory / f"corpus_train_{i:06d}.bin", tokens)
+    write_shard(directory / "corpus_val_000000.bin", streams[1])
+
+
+def open_prepared(directory: Path, data: Data) -> Dataset:
+    """The data set that `prepare` wrote into `directory`."""
+    return Dataset(
+        train_files=sorted(directory.glob("*_train_*.bin")),
+        val_files=sorted(directory.glob("*_val_*.bin")),
+        tokenizer=directory / TOKENIZER,
+        val_tokens=data.val_tokens,
+        seed=data.seed,
+    )

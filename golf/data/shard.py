@@ -1,0 +1,54 @@
+"""Token shards, the field's file format: 256 little-endian int32 (magic, version, token count, 0…), then uint16 tokens.
+
+Source: spec: Data.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from golf.atomic import replacing
+from golf.errors import UserError
+
+MAGIC = 20240520
+VERSION = 1
+HEADER_INTS = 256
+HEADER_BYTES = 4 * HEADER_INTS
+
+
+def write_shard(path: Path, tokens: np.ndarray) -> None:
+    """Write a shard; tokens (n,) of any integer type. Raises UserError if one does not fit uint16."""
+    foreign = np.flatnonzero((tokens < 0) | (tokens >= 2**16))
+    if len(foreign):
+        raise UserError(f"{path}: token {tokens[foreign[0]]} at position {foreign[0]} does not fit the shards' uint16")
+    header = np.zeros(HEADER_INTS, "<i4")
+    header[:3] = MAGIC, VERSION, len(tokens)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(header.tobytes())
+        file.write(tokens.astype("<u2").tobytes())
+
+
+def read_shard(path: Path) -> np.ndarray:
+    """The tokens (n,) uint16 of a shard, mapped read-only. Raises UserError if the file is no whole shard."""
+    return np.memmap(path, "<u2", "r", HEADER_BYTES, shape=(shard_length(path),))
+
+
+def shard_length(path: Path) -> int:
+    """The number of tokens of a shard. Raises UserError if the file is no whole shard."""
+    try:
+        with open(path, "rb") as file:
+            header = np.frombuffer(file.read(HEADER_BYTES), np.uint8)
+        size = path.stat().st_size
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if size < HEADER_BYTES:
+        raise UserError(f"{path}: ends at byte {size}, inside the {HEADER_BYTES}-byte header of a token shard")
+    magic, version, count = (int(value) for value in header.view("<i4")[:3])
+    if magic != MAGIC:
+        raise UserError(f"{path}: not a token shard (magic {magic} at byte 0, should be {MAGIC})")
+    if version != VERSION:
+        raise UserError(f"{path}: token shard of unknown version {version} at byte 4, should be {VERSION}")
+    whole = HEADER_BYTES + 2 * count
+    if size != whole:
+        raise UserError(f"{path}: {count} tokens (byte 8) make {whole} bytes, but the file has {size}; fetch it again")
+    return count

@@ -1,0 +1,67 @@
+"""The default data: text of the interpreter's own standard library, made into shards once and cached."""
+
+import hashlib
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import sentencepiece
+
+from golf.data import corpus, prepare
+from golf.data.cache import cached
+from golf.data.dataset import Data, Dataset
+from golf.data.digest import sha256
+from golf.errors import UserError
+from golf.events import Listener
+
+
+@dataclass(kw_only=True)
+class Stdlib(Data):
+    """`corpus_bytes` caps the text (train and validation); about `val_fraction` of it, by families, is validation.
+
+    `cache_dir` None is the user's cache directory.
+    """
+
+    vocab_size: int
+    corpus_bytes: int
+    val_fraction: float
+    cache_dir: str | None
+
+    def open(self, events: Listener) -> Dataset:
+        """Emits `corpus_built` if it was not cached yet. Raises UserError if it cannot be built or written."""
+        root = Path(self.cache_dir).expanduser() if self.cache_dir else _user_cache()
+        try:
+            directory = cached(root, f"stdlib-{self._key()[:16]}", lambda directory: self._build(directory, events))
+        except OSError as error:
+            raise UserError(f"data.cache_dir: {root} cannot be used ({error})") from error
+        return prepare.open_prepared(directory, self)
+
+    def _key(self) -> str:
+        """Everything that the shards depend on: the library's text, the settings, the makers and their code."""
+        settings = self.vocab_size, self.corpus_bytes, self.val_fraction
+        makers = platform.python_version(), sentencepiece.__version__
+        code = [sha256(Path(file)) for file in (corpus.__file__, prepare.__file__, __file__)]
+        return hashlib.sha256(repr((settings, makers, code, corpus.fingerprint())).encode()).hexdigest()
+
+    def _build(self, directory: Path, events: Listener) -> None:
+        started = time.perf_counter()
+        train, val = corpus.split(corpus.documents(self.corpus_bytes), self.val_fraction)
+        if not train or not val:
+            raise UserError(
+                f"data.corpus_bytes: {self.corpus_bytes} bytes of this Python's library are {len(train)} training and "
+                f"{len(val)} validation documents, too few; raise it, or change data.val_fraction={self.val_fraction}"
+            )
+        texts = [document.text for document in train], [document.text for document in val]
+        prepare.prepare(directory, *texts, self.vocab_size, events)
+        events.event(
+            "corpus_built",
+            train_documents=len(train),
+            val_documents=len(val),
+            seconds=time.perf_counter() - started,
+        )
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "golf"

@@ -1,0 +1,57 @@
+"""What one token is worth in bytes, read from a SentencePiece model: the denominator of bits per byte.
+
+Source: spec: Evaluation.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sentencepiece import SentencePieceProcessor
+
+from golf.errors import UserError
+
+SPACE = "▁"  # how SentencePiece writes a space
+
+
+@dataclass(frozen=True)
+class ByteTable:
+    """Bytes of normalised text per token id; three arrays of the vocabulary's length.
+
+    Summed over a document that follows a BOS, `bytes_of` is the UTF-8 length of its decoded text: the model puts a
+    space before the first word, and the BOS, a boundary, takes it off the count again.
+    """
+
+    base_bytes: np.ndarray  # int16: UTF-8 length without a leading "▁"; 1 for a byte, 0 for a boundary
+    has_leading_space: np.ndarray  # bool: the piece starts with "▁"
+    is_boundary: np.ndarray  # bool: control, unknown and unused ids, which are no text
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.base_bytes)
+
+    def bytes_of(self, previous: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Bytes (int64) of each target id that stands after the `previous` id; both of one shape."""
+        space = self.has_leading_space[target] & ~self.is_boundary[previous]
+        return self.base_bytes[target].astype(np.int64) + space
+
+
+def read_byte_table(path: Path) -> ByteTable:
+    """The byte table of a SentencePiece model file. Raises UserError if it is none."""
+    try:
+        model = SentencePieceProcessor(model_file=str(path))
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be read as a SentencePiece model") from error
+    ids = range(model.vocab_size())
+    boundary = [model.is_control(i) or model.is_unknown(i) or model.is_unused(i) for i in ids]
+    text = ["" if boundary[i] else model.id_to_piece(i) for i in ids]
+    return ByteTable(
+        base_bytes=np.array([1 if model.is_byte(i) else _length(text[i]) for i in ids], np.int16),
+        has_leading_space=np.array([piece.startswith(SPACE) for piece in text], bool),
+        is_boundary=np.array(boundary, bool),
+    )
+
+
+def _length(piece: str) -> int:
+    """UTF-8 length without a leading space. A "▁" further inside is a space too, so one byte, not three."""
+    return len(piece.removeprefix(SPACE).replace(SPACE, " ").encode())

@@ -1,0 +1,18 @@
+"""Where tensors live and in which precision layers compute."""
+
+import torch
+
+from golf.errors import UserError
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is a GPU; raises UserError if `cuda` is asked for and there is none."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UserError("device=cuda, but PyTorch sees no CUDA device; use device=cpu or device=auto")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 autocast on a GPU; plain float32 on the CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")

@@ -1,0 +1,66 @@
+"""The validation stream and the running score over it (spec: Evaluation)."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golf.data.tokenizer import ByteTable
+
+
+@dataclass(frozen=True)
+class Score:
+    """`val_loss` in nats per token, `val_bpb` in bits per byte."""
+
+    val_loss: float
+    val_bpb: float
+
+
+class Stream:
+    """tokens (n + 1,): the first n are inputs, the last n are targets."""
+
+    def __init__(self, tokens: np.ndarray, byte_table: ByteTable, device: torch.device):
+        self.tokens = torch.from_numpy(tokens.astype(np.int64)).to(device)
+        self.target_bytes = byte_table.bytes_of(tokens[:-1], tokens[1:])
+
+    @cached_property
+    def num_targets(self) -> int:
+        return len(self.target_bytes)
+
+    def sequences(self, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets (len(starts), length) from each start; past the stream's end its last token repeats."""
+        index = torch.from_numpy(starts[:, None] + np.arange(length + 1)).to(self.tokens.device)
+        rows = self.tokens[index.clamp_max(self.num_targets)]
+        return rows[:, :-1], rows[:, 1:]
+
+
+class Tally:
+    """The score of the targets so far. They come in the stream's order, so their bytes need no lookup."""
+
+    def __init__(self, stream: Stream):
+        self.stream = stream
+        self.nats = 0.0
+        self.targets = 0
+        self.bytes = 0
+
+    def add(self, nats: Tensor) -> None:
+        """`nats` (k,): the losses of the next k targets."""
+        end = self.targets + len(nats)
+        self.bytes += int(self.stream.target_bytes[self.targets : end].sum())
+        self.nats += nats.sum(dtype=torch.float64).item()
+        self.targets = end
+
+    def score(self) -> Score:
+        return Score(val_loss=self.nats / self.targets, val_bpb=self.nats / math.log(2) / self.bytes)
+
+
+def unigram(stream: Stream) -> Score:
+    """The stream's own order-0 entropy: what the best possible unigram model of these tokens would score."""
+    targets = stream.tokens[1:]
+    counts = targets.bincount().double()
+    counts = counts[counts > 0]
+    nats = -(counts * (counts / len(targets)).log()).sum().item()
+    return Score(val_loss=nats / len(targets), val_bpb=nats / math.log(2) / int(stream.target_bytes.sum()))

@@ -1,0 +1,153 @@
+"""Runs the stages that a configuration selects, in one run directory."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from golf import results
+from golf.artifact import read_artifact
+from golf.atomic import replacing, write_json
+from golf.build import build
+from golf.code_size import estimate_code_bytes
+from golf.data.digest import sha256
+from golf.device import pick_device
+from golf.errors import UserError
+from golf.evaluation.stream import Stream, unigram
+from golf.events import Events, Job
+from golf.plots import plot_all
+from golf.provenance import provenance
+from golf.run_files import CHECKPOINT, RESULTS, RunFiles
+from golf.stages.evaluate import Evaluate
+from golf.stages.quantize import Quantize
+from golf.stages.stage import Stage, Work
+from golf.stages.train import Train
+from golf.tracker.console import Console
+from golf.tracker.jsonl import JsonLines
+
+STAGES: tuple[Stage, ...] = (Train(), Quantize(), Evaluate())
+
+
+def run(
+    config: Mapping[str, Any], directory: Path, choices: Mapping[str, str], overridden: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Run the selected stages and return the content of results.json.
+
+    config: resolved and checked; choices: the option of each group; overridden: the groups that the command line
+    touched. Raises UserError for a mistake that can be seen beforehand, and then has written nothing to `directory`.
+    """
+    stages = [stage for stage in STAGES if stage.name in config["stages"]]
+    files = RunFiles(directory, config["input"])
+    _check_inputs(stages, files)
+    config = _with_model_of_input(config, stages, files, overridden)
+    device = pick_device(config["device"])
+    started = time.perf_counter()
+    console = Console()
+    work = _open(config, files, device, console)
+    for stage in stages:
+        stage.check(work)
+    facts = provenance(config, work.data_digests, str(device))
+    seconds = {"data": time.perf_counter() - started}
+    events = Events([console, JsonLines(), build(config["tracker"])])
+    work = Work(**{**vars(work), "events": events})
+    events.start(Job(directory, config, choices))
+    try:
+        with replacing(directory / "config.yaml") as temporary:
+            temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
+        events.event("data", train=_tokens(work, "train"), val=work.stream.num_targets)
+        for stage in stages:
+            seconds[stage.name] = _run(stage, work, facts)
+        outcome = results.assemble(
+            config,
+            choices,
+            {stage.name: files.record(stage.name) for stage in STAGES},
+            unigram=unigram(work.stream),
+            stage_seconds=seconds,
+            code_bytes=estimate_code_bytes(),
+            provenance=facts,
+        )
+        write_json(directory / RESULTS, outcome)
+        plot_all(directory)
+    except BaseException:
+        events.finish(None)
+        raise
+    events.finish(outcome)
+    return outcome
+
+
+def _open(config: Mapping[str, Any], files: RunFiles, device: torch.device, console: Console) -> Work:
+    """Open the data and see that it fits the model."""
+    dataset = build(config["data"]).open(console)
+    model = config["model"]
+    dataset.check(model["vocab_size"], model["seq_len"])
+    stream = Stream(dataset.validation(model["seq_len"]), dataset.byte_table, device)
+    return Work(config, files, dataset, dataset.digests(), stream, device, console)
+
+
+def _tokens(work: Work, split: str) -> int:
+    return sum(file["tokens"] for file in work.data_digests[split])
+
+
+def _run(stage: Stage, work: Work, facts: Mapping[str, Any]) -> float:
+    """Run one stage, write its record, and return its seconds."""
+    inputs = {name: work.files.get(name) for name in stage.reads}
+    work.events.event("stage_started", stage=stage.name)
+    started = time.perf_counter()
+    result = stage.run(work)
+    seconds = time.perf_counter() - started
+    record = {
+        "stage": stage.name,
+        "seconds": seconds,
+        "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
+        "output": None if stage.writes is None else {stage.writes: sha256(work.files.path(stage.writes))},
+        "config": {key: work.config[key] for key in stage.groups},
+        "provenance": facts,
+        "result": result,
+    }
+    work.files.write_record(stage.name, record)
+    work.events.event("stage_finished", stage=stage.name, seconds=seconds)
+    return seconds
+
+
+def _check_inputs(stages: Sequence[Stage], files: RunFiles) -> None:
+    """Every file that a stage reads is made by a stage before it, or is there already."""
+    made: set[str | None] = set()
+    for stage in stages:
+        for name in stage.reads:
+            if name not in made and files.find(name) is None:
+                maker = next(other.name for other in STAGES if other.writes == name)
+                raise UserError(
+                    f"stages={[s.name for s in stages]}: {stage.name} needs {name}, which the stage {maker} makes; "
+                    f"add {maker} to stages, or give input=<a run directory that has it>"
+                )
+        made.add(stage.writes)
+
+
+def _with_model_of_input(
+    config: Mapping[str, Any], stages: Sequence[Stage], files: RunFiles, overridden: frozenset[str]
+) -> Mapping[str, Any]:
+    """The configuration with the model that the input file was made with: checkpoints and artifacts say which.
+
+    Raises UserError if the command line asks for another one.
+    """
+    first = stages[0].reads[0] if stages and stages[0].reads else None
+    if first is None:
+        return config
+    path = files.get(first)
+    if first == CHECKPOINT:
+        model = torch.load(path, map_location="meta", weights_only=True)["model"]
+    else:
+        model = read_artifact(path, codec=config["codec"]).model
+    ours = config["model"]
+    differing = sorted(key for key in {*ours, *model} if ours.get(key) != model.get(key))
+    # A class that a file names is never built unless the configuration names it too.
+    if differing and ("model" in overridden or "_target_" in differing):
+        key = differing[0]
+        raise UserError(
+            f"model.{key}={ours.get(key)}, but {path} holds a model with {model.get(key)}: "
+            "leave the model to the input, or train one"
+        )
+    return {**config, "model": model}

@@ -1,0 +1,113 @@
+"""PNGs of one run directory: what was learned in training, what TTT gained, where the bytes go."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from golf.tracker.jsonl import read
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, RED, GREEN, GREY = "#4477aa", "#ee6677", "#228833", "#bbbbbb"  # told apart by colour-blind eyes too
+GROUPS = {"attention": BLUE, "mlp": RED, "embedding": GREEN, "other": GREY}
+PARTS = {"attn": "attention", "mlp": "mlp", "emb": "embedding"}  # part of a tensor's name → its group
+
+
+def plot_all(directory: Path) -> list[Path]:
+    """Draw every plot that the run directory has data for; the files written."""
+    return [path for plot in (learning_curve, ttt_curve, bytes_per_tensor) if (path := plot(directory))]
+
+
+def learning_curve(directory: Path) -> Path | None:
+    """learning_curve.png: training and validation loss in nats per token over optimizer steps; None without data."""
+    lines = read(directory)
+    train, validation = _curve(lines, "train", "loss"), _curve(lines, "validate", "val_loss")
+    if not train and not validation:
+        return None
+    figure, axes = _figure("Learning curve", "optimizer step", "loss (nats per token)")
+    if train:
+        axes.plot(*zip(*train, strict=True), color=BLUE, linewidth=1, label="training batch")
+    if validation:
+        axes.plot(*zip(*validation, strict=True), color=RED, marker="o", markersize=4, label="validation")
+    axes.legend(frameon=False)
+    return _save(figure, directory / "learning_curve.png")
+
+
+def ttt_curve(directory: Path) -> Path | None:
+    """ttt_curve.png: bits per byte over all tokens scored so far, after each chunk; None without data."""
+    if not (running := _curve(read(directory), "ttt", "val_bpb")):
+        return None
+    figure, axes = _figure("Test-time training", "chunk", "running bits per byte")
+    axes.plot(*zip(*running, strict=True), color=BLUE, marker="o" if len(running) < 50 else None, markersize=4)
+    axes.annotate(
+        f"{running[-1][1]:.4f}", running[-1], xytext=(0, 8), textcoords="offset points", ha="right", color=BLUE
+    )
+    return _save(figure, directory / "ttt_curve.png")
+
+
+def bytes_per_tensor(directory: Path) -> Path | None:
+    """bytes_per_tensor.png: estimated bytes in the artifact by layer and kind of tensor; None without data."""
+    path = directory / "quantize.json"
+    sizes = json.loads(path.read_text(encoding="utf-8"))["result"].get("bytes_per_tensor") if path.exists() else None
+    if not sizes:
+        return None
+    table: dict[int, dict[str, float]] = {}
+    for name, size in sizes.items():
+        table.setdefault(_layer(name), dict.fromkeys(GROUPS, 0.0))[_group(name)] += size / 1000
+    layers = sorted(table)
+    labels = [f"layer {layer}" if layer >= 0 else "shared" for layer in layers]
+
+    figure, axes = _figure(
+        "Bytes per tensor", f"kB in the artifact (estimate, {sum(sizes.values()):,.0f} B in all)", ""
+    )
+    figure.set_figheight(1.4 + 0.32 * len(layers))
+    left = [0.0] * len(layers)
+    for group, colour in GROUPS.items():
+        width = [table[layer][group] for layer in layers]
+        if any(width):
+            axes.barh(labels, width, left=left, color=colour, label=group)
+            left = [a + b for a, b in zip(left, width, strict=True)]
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return _save(figure, directory / "bytes_per_tensor.png")
+
+
+def _curve(lines: Iterable[dict[str, Any]], stage: str, name: str) -> list[tuple[int, float]]:
+    """(step, value) by step; what a resumed run said last about a step counts."""
+    points = {line["step"]: float(line[name]) for line in lines if line.get("stage") == stage and name in line}
+    return sorted(points.items())
+
+
+def _layer(tensor: str) -> int:
+    match = re.search(r"\bblocks\.(\d+)\.", tensor)
+    return int(match[1]) if match else -1
+
+
+def _group(tensor: str) -> str:
+    return next((group for part, group in PARTS.items() if part in tensor), "other")
+
+
+def _figure(title: str, x: str, y: str) -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, loc="left")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _save(figure: "Figure", path: Path) -> Path:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure).print_png(path)
+    return path

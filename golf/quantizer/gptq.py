@@ -1,0 +1,56 @@
+"""Full-Hessian GPTQ (arXiv:2210.17323) with row scales from the standard deviation (spec: Quantization)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from golf.data.loader import Loader
+from golf.events import Listener
+from golf.model.gpt import GPT
+from golf.quantizer.hessian import collect_hessians
+from golf.quantizer.quantizer import SDClipQuantizer, round_to_codes
+
+
+@dataclass(kw_only=True)
+class GPTQ(SDClipQuantizer):
+    calibration_batches: int
+    calibration_tokens: int
+    block_size: int
+    damping: float
+
+    def calibrate(self, model: GPT, loader: Loader, events: Listener) -> dict[str, Tensor]:
+        return collect_hessians(model, loader, self.calibration_batches, self.calibration_tokens, events)
+
+    def codes(self, weight: Tensor, scale: Tensor, bits: int, hessian: Tensor | None) -> Tensor:
+        assert hessian is not None  # every quantized layer met calibration data
+        return gptq_codes(weight, hessian, scale, bits, self.block_size, self.damping)
+
+
+def gptq_codes(weight: Tensor, hessian: Tensor, scale: Tensor, bits: int, block_size: int, damping: float) -> Tensor:
+    """Codes (float32, rows × cols) that keep (W−Ŵ)H(W−Ŵ)ᵀ small: each column's error is passed on to the next ones.
+
+    weight is (rows, cols), hessian (cols, cols), scale (rows,). Columns that no input reached have a zero diagonal;
+    their codes are 0. Columns go in order of falling diagonal, in blocks so that the passing on is a matrix product.
+    """
+    w, h = weight.clone(), hessian.clone()
+    diagonal = h.diagonal()
+    dead = diagonal == 0
+    diagonal[dead] = 1
+    w[:, dead] = 0
+    diagonal += damping * diagonal.mean()
+    order = diagonal.argsort(descending=True)
+    w, h = w[:, order], h[order][:, order]
+    upper = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(h)), upper=True)
+    codes = torch.empty_like(w)
+    for start in range(0, w.size(1), block_size):
+        end = min(start + block_size, w.size(1))
+        block, factor = w[:, start:end], upper[start:end, start:end]
+        errors = torch.empty_like(block)
+        for j in range(end - start):
+            column = block[:, j]
+            codes[:, start + j] = round_to_codes(column, scale, bits)
+            errors[:, j] = (column - codes[:, start + j] * scale) / factor[j, j]
+            block[:, j:] -= torch.outer(errors[:, j], factor[j, j:])
+        w[:, end:] -= errors @ upper[start:end, end:]
+    return codes[:, order.argsort()]

@@ -1,0 +1,10 @@
+"""Round to nearest: what GPTQ is measured against."""
+
+from torch import Tensor
+
+from golf.quantizer.quantizer import SDClipQuantizer, round_to_codes
+
+
+class RoundToNearest(SDClipQuantizer):
+    def codes(self, weight: Tensor, scale: Tensor, bits: int, hessian: Tensor | None) -> Tensor:
+        return round_to_codes(weight, scale[:, None], bits)

@@ -1,0 +1,43 @@
+"""results.json: what came out of a run, from the records of its stages."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from golf.evaluation.stream import Score
+
+SCORES = ("ttt", "sliding", "quantized")  # the first that there is, is final
+
+
+def assemble(
+    config: Mapping[str, Any],
+    choices: Mapping[str, str],
+    records: Mapping[str, Mapping[str, Any] | None],
+    *,
+    unigram: Score,
+    stage_seconds: Mapping[str, float],
+    code_bytes: int,
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of results.json. What no stage has computed is null; without an evaluation the final score is
+    that of the weights before quantization."""
+    train, quantize, evaluate = ((records[name] or {}).get("result", {}) for name in ("train", "quantize", "evaluate"))
+    scores = {"prequant": train.get("prequant"), **{name: evaluate.get(name) for name in reversed(SCORES)}}
+    final = next((scores[name] for name in (*SCORES, "prequant") if scores[name]), None) or {}
+    artifact_bytes = evaluate.get("artifact_bytes", quantize.get("artifact_bytes"))
+    return {
+        "val_bpb": final.get("val_bpb"),
+        "val_loss": final.get("val_loss"),
+        "unigram": asdict(unigram),
+        **scores,
+        "artifact_bytes": artifact_bytes,
+        "code_bytes": code_bytes,
+        "code_bytes_estimated": True,
+        "total_bytes": None if artifact_bytes is None else artifact_bytes + code_bytes,
+        "train": {key: train[key] for key in ("steps", "tokens", "seconds", "tokens_per_second")} if train else None,
+        "eval_seconds": evaluate.get("eval_seconds"),
+        "stage_seconds": dict(stage_seconds),
+        "seed": config["seed"],
+        "choices": dict(choices),
+        "provenance": dict(provenance),
+    }

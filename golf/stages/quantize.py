@@ -1,0 +1,33 @@
+"""checkpoint → artifact: quantizes the averaged weights and packs them."""
+
+from typing import Any
+
+import torch
+
+from golf.artifact import bytes_per_tensor, write_artifact
+from golf.run_files import ARTIFACT, CHECKPOINT
+from golf.stages.stage import Stage, Work
+
+
+class Quantize(Stage):
+    name = "quantize"
+    reads = (CHECKPOINT,)
+    writes = ARTIFACT
+    groups = ("data", "model", "quantizer", "codec")
+
+    def check(self, work: Work) -> None:
+        work.build("quantizer")
+        work.build("codec")
+
+    def run(self, work: Work) -> dict[str, Any]:
+        checkpoint = torch.load(work.files.get(CHECKPOINT), map_location="cpu", weights_only=True)
+        model = work.load_model(checkpoint["ema"] or checkpoint["raw"])
+        state = work.build("quantizer").quantize(model, work.loader(), work.events)
+        size = write_artifact(
+            work.files.path(ARTIFACT),
+            state,
+            model=work.config["model"],
+            tokenizer_sha256=work.data_digests["tokenizer"]["sha256"],
+            codec=work.config["codec"],
+        )
+        return {"artifact_bytes": size, "bytes_per_tensor": bytes_per_tensor(state)}

@@ -1,0 +1,69 @@
+"""What a stage of the pipeline is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from golf.build import build
+from golf.data.dataset import Dataset
+from golf.data.loader import Loader
+from golf.data.shard import read_shard
+from golf.evaluation.stream import Stream
+from golf.events import Listener
+from golf.model.gpt import GPT
+from golf.run_files import RunFiles
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage works with.
+
+    `stream` is the validation stream, on `device`; `data_digests` is what Dataset.digests returned.
+    """
+
+    config: Mapping[str, Any]
+    files: RunFiles
+    dataset: Dataset
+    data_digests: Mapping[str, Any]
+    stream: Stream
+    device: torch.device
+    events: Listener
+
+    def build(self, group: str, *inputs: Any) -> Any:
+        """The component that the configuration names for a group."""
+        return build(self.config[group], *inputs)
+
+    def loader(self) -> Loader:
+        """A fresh loader of training sequences, at the first one."""
+        shards = [read_shard(file) for file in self.dataset.train_files]
+        return Loader(shards, self.config["model"]["seq_len"], self.dataset.seed)
+
+    def load_model(self, state: Mapping[str, torch.Tensor]) -> GPT:
+        """The configured model, recurrent, with a copy of the given weights on the device."""
+        with torch.device("meta"):  # no time is spent on initial weights
+            model = self.build("model")
+        model.load_state_dict({name: tensor.to(self.device, copy=True) for name, tensor in state.items()}, assign=True)
+        return model
+
+
+class Stage(ABC):
+    """Takes files by name from the run directory, puts one file there, and says what came out.
+
+    reads: names of the files it needs; writes: the file it makes; groups: the root keys of the configuration that its
+    result depends on, besides the data.
+    """
+
+    name: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]]
+    writes: ClassVar[str | None]
+    groups: ClassVar[tuple[str, ...]]
+
+    def check(self, work: Work) -> None:
+        """Raise UserError for what can be seen to go wrong before any stage has run."""
+
+    @abstractmethod
+    def run(self, work: Work) -> dict[str, Any]:
+        """Do the work; the returned JSON object becomes `result` of the stage's record."""

@@ -1,0 +1,51 @@
+"""data → checkpoint: trains the model and scores its weights before quantization."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from golf.atomic import replacing
+from golf.evaluation.stream import Score
+from golf.model.gpt import GPT
+from golf.run_files import CHECKPOINT
+from golf.stages.stage import Stage, Work
+
+
+class Train(Stage):
+    name = "train"
+    reads = ()
+    writes = CHECKPOINT
+    groups = ("seed", "data", "model", "optimizer", "trainer", "evaluation")
+
+    def check(self, work: Work) -> None:
+        work.build("trainer").check(work.config["model"]["seq_len"])
+        with torch.device("meta"):
+            work.build("optimizer", work.build("model"))
+
+    def run(self, work: Work) -> dict[str, Any]:
+        evaluation = work.build("evaluation")
+
+        def validate(model: GPT) -> Score:
+            return evaluation.plain_score(model, work.stream, work.events)
+
+        torch.manual_seed(work.config["seed"])
+        model = work.build("model").to(work.device)
+        optimizer = work.build("optimizer", model)
+        trained = work.build("trainer").train(model, optimizer, work.loader(), validate, work.events)
+        raw = prequant = validate(model)
+        if trained.ema is not None:
+            model.load_state_dict(trained.ema)
+            prequant = validate(model)
+        work.events.metrics("validate", trained.steps, val_loss=prequant.val_loss, val_bpb=prequant.val_bpb)
+        checkpoint = {"model": work.config["model"], "raw": trained.raw, "ema": trained.ema}
+        with replacing(work.files.path(CHECKPOINT)) as temporary:
+            torch.save(checkpoint, temporary)
+        return {
+            "steps": trained.steps,
+            "tokens": trained.tokens,
+            "seconds": trained.seconds,
+            "tokens_per_second": trained.tokens / trained.seconds,
+            "raw": asdict(raw),
+            "prequant": asdict(prequant),
+        }

@@ -1,0 +1,1 @@
+"""Listeners: the console and metrics.jsonl always, W&B when chosen."""

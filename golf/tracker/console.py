@@ -1,0 +1,87 @@
+"""What a job says on the terminal: bars where there is one, a line now and then where there is none."""
+
+import atexit
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import rich.console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from golf.events import Job, Listener
+from golf.tracker.table import summary
+
+SECONDS_BETWEEN_LINES = 10.0  # of one stage
+
+
+class Console(Listener):
+    """Events as lines, metrics as occasional lines, progress as one bar for each stage, results as a table.
+
+    Without a terminal there are no bars: progress becomes occasional lines too, and nothing but plain text is written.
+    """
+
+    def __init__(self, console: rich.console.Console | None = None):
+        self._console = console or rich.console.Console()
+        self._progress = Progress(
+            TextColumn("{task.description:<16}"),
+            BarColumn(bar_width=16),
+            TaskProgressColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[notes]}"),
+            console=self._console,
+        )
+        self._bars: dict[str, TaskID] = {}
+        self._last_line: dict[str, float] = {}
+
+    def start(self, job: Job) -> None:
+        self._job = job
+        self._line("job", _words(job.choices))
+        self._line("files", str(job.directory))
+
+    def event(self, name: str, **fields: Any) -> None:
+        self._line(fields.pop("stage", ""), name.removeprefix("stage_").replace("_", " "), fields)
+
+    def metrics(self, stage: str, step: int, **values: float) -> None:
+        self._occasionally(stage, f"step {step}", values)
+
+    def progress(self, stage: str, done: int, total: int, **notes: float) -> None:
+        if not self._console.is_interactive:
+            self._occasionally(stage, f"{done}/{total}", notes)
+            return
+        if not self._bars:
+            atexit.register(self._progress.stop)  # gives the terminal its cursor back, however the job ends
+            self._progress.start()
+        if stage not in self._bars:
+            self._bars[stage] = self._progress.add_task(stage, total=total, notes="")
+        elif done < self._progress.tasks[self._bars[stage]].completed:  # once more, such as a later validation
+            self._progress.reset(self._bars[stage])
+        self._progress.update(self._bars[stage], completed=done, total=total, notes=_words(notes))
+
+    def finish(self, results: Mapping[str, Any] | None) -> None:
+        if self._bars:
+            self._progress.stop()
+        if results is None:
+            self._line("job", f"failed; its files: {self._job.directory}")
+        else:
+            self._console.print(summary(results, self._job.directory), soft_wrap=True)
+
+    def _occasionally(self, stage: str, what: str, values: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if now - self._last_line.get(stage, -math.inf) >= SECONDS_BETWEEN_LINES:
+            self._last_line[stage] = now
+            self._line(stage, what, values)
+
+    def _line(self, source: str, what: str, values: Mapping[str, Any] | None = None) -> None:
+        line = f"{source:<16} {what}  {_words(values or {})}".rstrip()
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _words(values: Mapping[str, Any]) -> str:
+    return "  ".join(f"{name} {_word(value)}" for name, value in values.items())
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.5g}"
+    return f"{value:,}" if type(value) is int else str(value)

@@ -1,0 +1,7 @@
+"""No tracker: the console and metrics.jsonl suffice."""
+
+from golf.events import Listener
+
+
+class NoTracker(Listener):
+    """Hears everything, records nothing."""

@@ -1,0 +1,58 @@
+"""May a W&B run go online? A key and an answer, found without asking anybody and in bounded time."""
+
+import netrc
+import os
+import ssl
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+PUBLIC_HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # two names of one service: a key for one opens the other
+
+
+def credentials(settings: Any) -> dict[str, str] | None:
+    """What `wandb.Settings` needs beyond what `settings` (all of W&B's own sources) hold already, None without a key.
+
+    W&B looks into netrc by itself, but when it finds nothing it prompts; given the key, it never does.
+    """
+    if settings.api_key or settings.identity_token_file:
+        return {}
+    host = urlsplit(settings.base_url).netloc
+    try:
+        entries = netrc.netrc(Path(os.environ.get("NETRC") or "~/.netrc").expanduser())
+    except (OSError, netrc.NetrcParseError):
+        return None
+    for name in PUBLIC_HOSTS if host in PUBLIC_HOSTS else (host,):
+        if (entry := entries.authenticators(name)) and entry[2]:
+            return {"api_key": entry[2]}
+    return None
+
+
+def unreachable(url: str, seconds: float) -> str | None:
+    """Why `url` gives no answer within `seconds`, or None if it does.
+
+    The question is asked in a thread of its own, since looking up a host name has no timeout.
+    """
+    answer: Queue[str | None] = Queue()
+    Thread(target=lambda: answer.put(_ask(url, seconds)), daemon=True).start()
+    try:
+        return answer.get(timeout=seconds)
+    except Empty:
+        return f"no answer from {url} within {seconds:g} s"
+
+
+def _ask(url: str, seconds: float) -> str | None:
+    try:
+        with urlopen(url, timeout=seconds):
+            return None
+    except Exception as error:
+        if isinstance(error, HTTPError) and error.code < 500:
+            return None
+        # A Python without certificates cannot verify anybody; W&B brings its own.
+        if isinstance(error, URLError) and isinstance(error.reason, ssl.SSLCertVerificationError):
+            return None
+        return f"no answer from {url}: {error}"

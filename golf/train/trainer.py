@@ -1,0 +1,127 @@
+"""The training loop (spec: Training)."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from golf.data.loader import Loader
+from golf.device import autocast
+from golf.errors import UserError
+from golf.evaluation.stream import Score
+from golf.events import Listener
+from golf.model.gpt import GPT
+from golf.optim.optimizer import Optimizer
+from golf.train.clock import Clock, lr_scale
+from golf.train.ema import EMA
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training hands on: the last weights, their average (None without EMA), and what it took."""
+
+    raw: dict[str, Tensor]
+    ema: dict[str, Tensor] | None
+    steps: int
+    tokens: int
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """Trains for `steps` optimizer steps, or for `budget_seconds` less `reserve_seconds` if that ends sooner.
+
+    A step takes `batch_tokens` in `micro_batches` parts. Depth recurrence is switched on at progress
+    `recurrence_start`; the learning rate falls over the last `warmdown` of the progress. `ema` is the decay of the
+    average or null. A curve point is emitted every `log_every` steps, a validation every `validate_every` (or never).
+    """
+
+    steps: int
+    budget_seconds: float | None
+    reserve_seconds: float
+    batch_tokens: int
+    micro_batches: int
+    warmdown: float
+    recurrence_start: float
+    grad_clip: float
+    ema: float | None
+    log_every: int
+    validate_every: int | None
+
+    def check(self, seq_len: int) -> None:
+        """Raise UserError for values that cannot work together."""
+        if self.batch_tokens % (self.micro_batches * seq_len):
+            raise UserError(
+                f"trainer.batch_tokens={self.batch_tokens} must be a multiple of "
+                f"trainer.micro_batches={self.micro_batches} times model.seq_len={seq_len}"
+            )
+        if self.steps < 1:
+            raise UserError(f"trainer.steps={self.steps} must be at least 1")
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise UserError(f"trainer.ema={self.ema} must be a decay of at least 0 and below 1, or null")
+        if self.budget_seconds is not None and self.budget_seconds <= self.reserve_seconds:
+            raise UserError(
+                f"trainer.budget_seconds={self.budget_seconds} leaves no time for training after "
+                f"trainer.reserve_seconds={self.reserve_seconds}"
+            )
+
+    def train(
+        self, model: GPT, optimizer: Optimizer, loader: Loader, validate: Callable[[GPT], Score], events: Listener
+    ) -> Trained:
+        """Train `model` in place; `validate` scores it. Afterwards the model holds the last weights, recurrent."""
+        budget = None if self.budget_seconds is None else self.budget_seconds - self.reserve_seconds
+        clock = Clock(self.steps, budget)
+        parameters = list(optimizer.parameters())
+        ema = None if self.ema is None else EMA(model, self.ema)
+        model.recurrent = False
+        step, ended = 0, False
+        while not ended:
+            progress = clock.progress(step)
+            if not model.recurrent and progress >= self.recurrence_start:
+                model.recurrent = True
+                events.event("recurrence_on", step=step, progress=progress)
+            scale = lr_scale(progress, self.warmdown)
+            loss = self._backward(model, loader)
+            nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
+            optimizer.step(step, scale)
+            optimizer.zero_grad()
+            if ema is not None:
+                ema.update()
+            step += 1
+            ended = clock.ended(step)
+            if step == 1 or step % self.log_every == 0 or ended:
+                self._log(step, loss.item(), scale, clock, events)
+            if self.validate_every and step % self.validate_every == 0 and not ended:
+                with clock.paused():
+                    score = validate(model)
+                events.metrics("validate", step, val_loss=score.val_loss, val_bpb=score.val_bpb)
+        model.recurrent = True
+        return Trained(
+            raw={name: tensor.detach().clone() for name, tensor in model.state_dict().items()},
+            ema=None if ema is None else ema.state_dict(),
+            steps=step,
+            tokens=step * self.batch_tokens,
+            seconds=clock.seconds(),
+        )
+
+    def _backward(self, model: GPT, loader: Loader) -> Tensor:
+        """Gradients of one step's mean loss, which is returned."""
+        device = model.tok_emb.weight.device
+        sequences = self.batch_tokens // self.micro_batches // model.seq_len
+        total = torch.zeros((), device=device)
+        for _ in range(self.micro_batches):
+            ids, targets = (part.to(device, non_blocking=True) for part in loader.batch(sequences))
+            with autocast(device):
+                loss = model(ids, targets) / self.micro_batches
+            loss.backward()
+            total += loss.detach()
+        return total
+
+    def _log(self, step: int, loss: float, scale: float, clock: Clock, events: Listener) -> None:
+        if not math.isfinite(loss):
+            raise UserError(f"the training loss is {loss} at step {step}; lower the optimizer's rates")
+        rate = step * self.batch_tokens / clock.seconds()
+        events.metrics("train", step, loss=loss, lr_scale=scale, tokens_per_second=rate)
+        events.progress("train", step, self.steps, loss=loss)

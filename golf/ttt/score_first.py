@@ -1,0 +1,104 @@
+"""Score-first test-time training: score a chunk, then train on it, then go on (spec: Evaluation)."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from golf.device import autocast
+from golf.errors import UserError
+from golf.evaluation.sliding import Sliding
+from golf.evaluation.stream import Score, Stream, Tally
+from golf.events import Listener
+from golf.model.gpt import GPT
+from golf.ttt.hash_embed import HashEmbedding
+from golf.ttt.strategy import Strategy
+
+
+@dataclass(kw_only=True)
+class ScoreFirst(Strategy):
+    """SGD on each chunk of `chunk_tokens` after its targets were scored; the rate falls along a cosine over chunks.
+
+    `parameters`: train all of them (but for the first `freeze_blocks` blocks), or the recurrent blocks alone.
+    `hash_embed` adds a table of `hash_buckets` rows that learns at `hash_lr_scale` times the rate.
+    """
+
+    chunk_tokens: int
+    epochs: int
+    lr: float
+    momentum: float
+    batch_seqs: int
+    grad_clip: float
+    parameters: Literal["all", "recurrent"]
+    freeze_blocks: int
+    hash_embed: bool
+    hash_buckets: int
+    hash_lr_scale: float
+
+    def score(self, model: GPT, stream: Stream, evaluation: Sliding, events: Listener) -> Score:
+        self._check(model)
+        if self.hash_embed:
+            table = HashEmbedding(self.hash_buckets, model.tok_emb.embedding_dim)
+            model.extra_embedding = table.to(stream.tokens.device)
+        sgd = torch.optim.SGD(self._trained(model), lr=self.lr, momentum=self.momentum)
+        windows = evaluation.windows(stream.num_targets, model.seq_len)
+        chunk_of = windows.first // self.chunk_tokens
+        chunks = math.ceil(stream.num_targets / self.chunk_tokens)
+        tally = Tally(stream)
+        for chunk in range(chunks):
+            begin, end = np.searchsorted(chunk_of, [chunk, chunk + 1])
+            if begin == end:
+                continue  # an earlier window scored all of it
+            for nats in evaluation.losses(model, stream, windows[begin:end]):
+                tally.add(nats)
+            lr = self.lr * (1 + math.cos(math.pi * chunk / max(chunks - 1, 1))) / 2
+            score = tally.score()
+            events.metrics("ttt", chunk, val_loss=score.val_loss, val_bpb=score.val_bpb, lr=lr)
+            events.progress("evaluate_ttt", tally.targets, stream.num_targets, val_bpb=score.val_bpb)
+            if chunk < chunks - 1:  # no target is left that training on the last chunk could help
+                for group in sgd.param_groups:
+                    group["lr"] = lr * group["scale"]
+                self._train(model, sgd, stream, chunk)
+        return tally.score()
+
+    def _check(self, model: GPT) -> None:
+        if self.freeze_blocks > len(model.blocks):
+            raise UserError(f"ttt.freeze_blocks={self.freeze_blocks}, but the model has {len(model.blocks)} blocks")
+        if self.chunk_tokens < model.seq_len:
+            raise UserError(f"ttt.chunk_tokens={self.chunk_tokens} is below model.seq_len={model.seq_len}")
+        if self.parameters == "recurrent" and not model.looped_blocks:
+            raise UserError("ttt.parameters=recurrent needs a model with recurrence (model.num_loops above 0)")
+
+    def _trained(self, model: GPT) -> list[dict[str, Any]]:
+        """SGD's groups of the parameters that are trained; all others stop requiring gradients."""
+        looped = set(model.looped_blocks)
+        for parameter in model.parameters():
+            parameter.requires_grad_(self.parameters == "all")
+        for i, block in enumerate(model.blocks):
+            block.requires_grad_(i in looped if self.parameters == "recurrent" else i >= self.freeze_blocks)
+        table = list(model.extra_embedding.parameters()) if model.extra_embedding is not None else []
+        is_table = {id(parameter) for parameter in table}
+        own = [parameter for parameter in model.parameters() if id(parameter) not in is_table]
+        groups = [{"params": own, "scale": 1.0}, {"params": table, "scale": self.hash_lr_scale}]
+        for group in groups:
+            group["params"] = [parameter for parameter in group["params"] if parameter.requires_grad]
+        return [group for group in groups if group["params"]]
+
+    def _train(self, model: GPT, sgd: torch.optim.Optimizer, stream: Stream, chunk: int) -> None:
+        """Whole sequences of the chunk in order, the same global batches for any number of ranks."""
+        seq_len = model.seq_len
+        begin = chunk * self.chunk_tokens
+        starts = np.arange(begin, min(begin + self.chunk_tokens, stream.num_targets) - seq_len + 1, seq_len)
+        parameters = [parameter for group in sgd.param_groups for parameter in group["params"]]
+        for _ in range(self.epochs):
+            for first in range(0, len(starts), self.batch_seqs):
+                ids, targets = stream.sequences(starts[first : first + self.batch_seqs], seq_len)
+                with autocast(ids.device):
+                    loss = model(ids, targets)
+                sgd.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
+                sgd.step()

@@ -1,0 +1,122 @@
+"""Every codec gives back what it was given, and only that, in bounded memory."""
+
+import inspect
+import tracemalloc
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import brotli
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from golf.build import build, resolve
+from golf.codec.base import Codec, CodecError
+from golf.codec.brotli import Brotli
+from golf.codec.lzma import Lzma
+from golf.codec.none import NoCodec
+from golf.codec.shuffle import shuffle
+from golf.errors import UserError
+
+CODECS: list[Codec] = [
+    Brotli(quality=5, lgwin=22, byte_shuffle=True),
+    Brotli(quality=5, lgwin=22, byte_shuffle=False),
+    Lzma(preset=1, byte_shuffle=True),
+    Lzma(preset=1, byte_shuffle=False),
+    NoCodec(),
+]
+COMPRESSING = CODECS[:4]
+every_codec = pytest.mark.parametrize("codec", CODECS, ids=lambda codec: f"{type(codec).__name__}-{vars(codec)}")
+YAML_FILES = sorted((Path(__file__).parents[2] / "conf" / "codec").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", YAML_FILES, ids=lambda file: file.stem)
+def test_yaml_states_every_parameter_and_nothing_is_defaulted_in_python(file: Path) -> None:
+    spec: dict[str, Any] = yaml.safe_load(file.read_text())
+    parameters = inspect.signature(resolve(spec["_target_"])).parameters
+    assert set(spec) - {"_target_"} == {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    assert all(p.default is p.empty for p in parameters.values() if p.kind is p.KEYWORD_ONLY)
+    data = bytes(range(256)) * 20
+    codec = build(spec)
+    assert codec.decode(codec.encode(data), len(data)) == data
+
+
+def test_there_is_a_yaml_for_each_codec() -> None:
+    assert [file.stem for file in YAML_FILES] == ["brotli", "lzma", "none"]
+
+
+@every_codec
+@given(data=st.binary(max_size=2000))
+@settings(max_examples=50)
+def test_gives_back_what_it_was_given(codec: Codec, data: bytes) -> None:
+    assert codec.decode(codec.encode(data), len(data)) == data
+
+
+@every_codec
+def test_gives_back_megabytes(codec: Codec) -> None:
+    """Longer than the steps in which brotli is decoded, stored as well as raw."""
+    noise = np.random.default_rng(0).integers(0, 256, 2_500_000, np.uint8).tobytes()
+    data = bytes(3_000_000) + noise
+    assert codec.decode(codec.encode(data), len(data)) == data
+
+
+@every_codec
+@pytest.mark.parametrize("wrong", [-1, 1, 1000])
+def test_refuses_another_length(codec: Codec, wrong: int) -> None:
+    data = bytes(range(200)) * 10
+    with pytest.raises(CodecError):
+        codec.decode(codec.encode(data), len(data) + wrong)
+
+
+@every_codec
+def test_refuses_every_truncation_and_a_tail(codec: Codec) -> None:
+    data = b"the quick brown fox jumps over the lazy dog"
+    stored = codec.encode(data)
+    for damaged in [stored[:n] for n in range(len(stored))] + [stored + b"x", stored + stored, stored + bytes(2 << 20)]:
+        with pytest.raises(CodecError):
+            codec.decode(damaged, len(data))
+
+
+@every_codec
+@given(data=st.binary(max_size=300))
+@settings(max_examples=50)
+def test_raises_nothing_else_on_noise(codec: Codec, data: bytes) -> None:
+    with suppress(CodecError):
+        assert len(codec.decode(data, 100)) == 100
+
+
+@pytest.mark.parametrize("codec", COMPRESSING, ids=lambda codec: type(codec).__name__)
+def test_a_bomb_does_not_fill_the_memory(codec: Codec) -> None:
+    bomb = codec.encode(bytes(1 << 26))
+    assert len(bomb) < 20_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(CodecError):
+            codec.decode(bomb, 1000)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+
+
+def test_byte_shuffle_comes_before_brotli() -> None:
+    data = np.arange(5000, dtype="<u2").tobytes()
+    stored = Brotli(quality=11, lgwin=24, byte_shuffle=True).encode(data)
+    assert brotli.decompress(stored) == shuffle(data)
+    assert len(stored) < len(Brotli(quality=11, lgwin=24, byte_shuffle=False).encode(data))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"_target_": "golf.codec.brotli.Brotli", "quality": 12, "lgwin": 24, "byte_shuffle": True}, "codec.quality"),
+        ({"_target_": "golf.codec.brotli.Brotli", "quality": -1, "lgwin": 24, "byte_shuffle": True}, "codec.quality"),
+        ({"_target_": "golf.codec.brotli.Brotli", "quality": 11, "lgwin": 25, "byte_shuffle": True}, "codec.lgwin"),
+        ({"_target_": "golf.codec.lzma.Lzma", "preset": 10, "byte_shuffle": True}, "codec.preset"),
+    ],
+)
+def test_a_wrong_parameter_is_named_at_once(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        build(wrong)

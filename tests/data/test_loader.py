@@ -1,0 +1,43 @@
+"""The loader against the record's order, and what holds for any shards."""
+
+import golden
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from golf.data.loader import Loader
+from golf.errors import UserError
+
+ORDER = golden.load("loader")
+
+
+@pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (0, 2), (1, 2)])
+def test_record_order(rank, world_size):
+    shards = [(np.arange(n) + 1000 * i) % 65536 for i, n in enumerate(ORDER["shard_lengths"])]
+    loader = Loader(shards, int(ORDER["seq_len"]), None, rank, world_size)
+    for expected in ORDER[f"first_tokens_rank{rank}_of{world_size}"]:
+        inputs, targets = loader.batch(len(expected))
+        assert inputs[:, 0].tolist() == expected.tolist()
+        assert (targets == inputs + 1).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(9, 120), min_size=1, max_size=4), st.integers(2, 8), st.integers(0, 99))
+def test_a_round_reads_no_token_twice(lengths, seq_len, seed):
+    offsets = np.cumsum([0, *lengths])
+    loader = Loader([np.arange(n) + o for n, o in zip(lengths, offsets, strict=False)], seq_len, seed)
+    in_round = sum(len(shard.starts) for shard in loader.shards)
+    inputs, _ = loader.batch(in_round)
+    assert len(np.unique(inputs)) == in_round * seq_len
+
+
+def test_seed_moves_the_order():
+    shards = [np.arange(4000)]
+    orders = {tuple(Loader(shards, 8, seed).batch(16)[0][:, 0].tolist()) for seed in (None, 1, 2)}
+    assert len(orders) == 3
+
+
+def test_shards_without_a_sequence():
+    with pytest.raises(UserError, match="8 \\+ 1 tokens"):
+        Loader([np.arange(8)], 8, None)

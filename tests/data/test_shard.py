@@ -1,0 +1,71 @@
+"""The shard format: what is written is read back, and a damaged file is named."""
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from golf.data.shard import read_shard, shard_length, write_shard
+from golf.errors import UserError
+
+
+@given(tokens=arrays(np.int64, st.integers(0, 300), elements=st.integers(0, 65535)))
+def test_round_trip(tmp_path_factory, tokens):
+    path = tmp_path_factory.getbasetemp() / "round_trip.bin"
+    write_shard(path, tokens)
+    assert shard_length(path) == len(tokens)
+    assert read_shard(path).dtype == np.uint16
+    np.testing.assert_array_equal(read_shard(path), tokens)
+
+
+def test_bytes_on_disk(tmp_path):
+    path = tmp_path / "shard.bin"
+    write_shard(path, np.array([1, 258, 65535]))
+    content = path.read_bytes()
+    assert content[:12] == struct.pack("<3i", 20240520, 1, 3)
+    assert content[12:1024] == bytes(1012)
+    assert content[1024:] == b"\x01\x00\x02\x01\xff\xff"
+
+
+def test_reading_cannot_write(tmp_path):
+    path = tmp_path / "shard.bin"
+    write_shard(path, np.arange(3))
+    with pytest.raises(ValueError, match="read-only"):
+        read_shard(path)[0] = 7
+
+
+@pytest.mark.parametrize("token", [-1, 65536])
+def test_a_token_that_does_not_fit_is_named_and_leaves_no_file(tmp_path, token):
+    path = tmp_path / "shard.bin"
+    with pytest.raises(UserError, match=rf"shard\.bin: token {token} at position 2"):
+        write_shard(path, np.array([0, 1, token]))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: b"\x00" + content[1:], r"magic \d+ at byte 0, should be 20240520"),
+        (lambda content: content[:4] + b"\x02" + content[5:], "version 2 at byte 4"),
+        (lambda content: content[:-1], r"10 tokens \(byte 8\) make 1044 bytes, but the file has 1043"),
+        (lambda content: content + b"\x00\x00", "but the file has 1046"),
+        (lambda content: content[:8] + struct.pack("<i", -512) + content[12:], "-512 tokens"),
+        (lambda content: content[:100], "ends at byte 100"),
+        (lambda content: b"", "ends at byte 0"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_shard, shard_length])
+def test_damage_is_named(tmp_path, change, message, read):
+    path = tmp_path / "shard.bin"
+    write_shard(path, np.arange(10))
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(UserError, match=rf"shard\.bin: .*{message}"):
+        read(path)
+
+
+def test_a_missing_shard_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere\.bin: cannot be read \(No such file"):
+        read_shard(tmp_path / "nowhere.bin")

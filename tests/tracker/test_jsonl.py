@@ -1,0 +1,77 @@
+"""metrics.jsonl is valid JSON, whatever is said, and gives back what was said."""
+
+import json
+import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golf.events import Job
+from golf.tracker.jsonl import JsonLines, read
+
+
+def strict(line: str) -> dict:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(line, parse_constant=refuse)
+
+
+@given(st.lists(st.tuples(st.integers(0), st.dictionaries(st.sampled_from(["loss", "lr_scale"]), st.floats()))))
+def test_round_trip(said):
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        listener = JsonLines()
+        listener.start(Job(directory, {}, {}))
+        for step, values in said:
+            listener.metrics("train", step, **values)
+        listener.finish(None)
+
+        lines = read(directory)
+        assert [strict(line) for line in (directory / "metrics.jsonl").read_text().splitlines()] == lines
+        assert [line["step"] for line in lines] == [step for step, _ in said]
+        for line, (_, values) in zip(lines, said, strict=True):
+            assert (line["kind"], line["stage"]) == ("metrics", "train")
+            for key, value in values.items():
+                back = float(line[key])
+                assert back == value or (math.isnan(back) and math.isnan(value))
+
+
+def test_events_and_resuming(tmp_path):
+    for seconds in (1.5, math.inf):
+        listener = JsonLines()
+        listener.start(Job(tmp_path, {}, {}))
+        listener.event("stage_finished", stage="train", nested={"seconds": [seconds]})
+        assert len(read(tmp_path)) == (1 if seconds == 1.5 else 2)  # written at once, not only at the end
+        listener.finish(None)
+
+    first, second = read(tmp_path)
+    assert first["kind"] == "event"
+    assert (first["name"], first["stage"], first["nested"]) == ("stage_finished", "train", {"seconds": [1.5]})
+    assert second["nested"] == {"seconds": ["inf"]}
+    assert 0 < first["time"] <= second["time"]
+
+
+def test_a_line_cut_short_is_dropped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"kind": "event", "name": "whole"}\n{"kind": "ev')
+    listener = JsonLines()
+    listener.start(Job(tmp_path, {}, {}))
+    listener.event("after")
+    listener.finish(None)
+    assert [line["name"] for line in read(tmp_path)] == ["whole", "after"]
+
+
+def test_without_a_file(tmp_path):
+    assert read(tmp_path) == []
+
+
+def test_values_json_cannot_hold_are_a_mistake(tmp_path):
+    listener = JsonLines()
+    listener.start(Job(tmp_path, {}, {}))
+    with pytest.raises(TypeError):
+        listener.event("strange", value=object())
+    listener.finish(None)
