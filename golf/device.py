@@ -5,8 +5,13 @@ import torch
 from golf.errors import UserError
 
 
-def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is a GPU; raises UserError if `cuda` is asked for and there is none."""
+def pick_device(name: str, threads: int | None) -> torch.device:
+    """`auto` is CUDA where there is a GPU; raises UserError if `cuda` is asked for and there is none.
+
+    `threads` limits the CPU threads of this process.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise UserError("device=cuda, but PyTorch sees no CUDA device; use device=cpu or device=auto")

@@ -40,10 +40,12 @@ def run(
     touched. Raises UserError for a mistake that can be seen beforehand, and then has written nothing to `directory`.
     """
     stages = [stage for stage in STAGES if stage.name in config["stages"]]
+    if not stages:
+        raise UserError(f"stages=[] selects nothing; choose from {[stage.name for stage in STAGES]}")
     files = RunFiles(directory, config["input"])
     _check_inputs(stages, files)
     config = _with_model_of_input(config, stages, files, overridden)
-    device = pick_device(config["device"])
+    device = pick_device(config["device"], config["threads"])
     started = time.perf_counter()
     console = Console()
     work = _open(config, files, device, console)

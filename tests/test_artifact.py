@@ -220,7 +220,11 @@ class Reverse:
 
 class Lossy(Reverse):
     def decode(self, data, raw_bytes):
-        return bytes(raw_bytes)
+        return data[::-1] if data.endswith(b"[") else bytes(raw_bytes)
+
+class Longer(Reverse):
+    def decode(self, data, raw_bytes):
+        return data[::-1] if data.endswith(b"[") else data[::-1] + bytes(2)
 """
 
 
@@ -241,13 +245,14 @@ def test_a_codec_of_ones_own_is_built_from_ones_own_configuration(
     assert "own_codec_module" not in sys.modules  # nothing that only the file names was imported
 
 
-def test_a_codec_that_loses_something_is_refused_when_writing(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "problem"), [("Lossy", "does not give back"), ("Longer", "decodes to")])
+def test_a_codec_that_does_not_give_back_its_input_is_refused_when_writing(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, problem: str
 ) -> None:
     (tmp_path / "lossy_codec_module.py").write_text(OWN_CODEC)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ArtifactError):
-        write(path, small_state(), {"_target_": "lossy_codec_module.Lossy", "times": 1})
+    with pytest.raises(ArtifactError, match=problem):
+        write(path, small_state(), {"_target_": f"lossy_codec_module.{name}", "times": 1})
     assert not path.exists()
 
 
@@ -416,6 +421,7 @@ def test_a_codec_that_is_not_built_in_is_never_built(path: Path, name: str) -> N
         ({}, ContentError),
         ([1], ContentError),
         ([["matrix", "int", [2, 3]]], ContentError),
+        ([[*INDEX[0], 6], INDEX[1]], ContentError),
         ([[1, "int", [2, 3], 6], INDEX[1]], ContentError),
         ([["matrix", "int", [2, 3.0], 6], INDEX[1]], ContentError),
         ([["matrix", "int", [2, True], 6], INDEX[1]], ContentError),
@@ -453,16 +459,16 @@ def test_values_that_no_quantizer_writes(path: Path) -> None:
             forge(path, floats=FLOATS[2:] + half)
 
 
-def listed(**changes: Any) -> bytes:
-    """A file whose list of sections is wrong in its last entry."""
-    data = to_json("", INDEX)
-    bodies = {"index": data, "codes": CODES, "floats": FLOATS}
-    sections: list[dict[str, Any]] = [
-        {"name": n, "raw_bytes": len(b), "sha256": hashlib.sha256(b).hexdigest(), "stored_bytes": len(b)}
-        for n, b in bodies.items()
+def sections() -> list[dict[str, Any]]:
+    return [
+        {"name": name, "raw_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "stored_bytes": len(data)}
+        for name, data in (("index", to_json("", INDEX)), ("codes", CODES), ("floats", FLOATS))
     ]
-    sections[-1] |= changes
-    return sealed(to_json("", {**FIELDS, "sections": sections}), b"".join(bodies.values()))
+
+
+def with_sections(entries: list[dict[str, Any]]) -> bytes:
+    """A file whose content is right, with any list of sections."""
+    return sealed(to_json("", {**FIELDS, "sections": entries}), to_json("", INDEX) + CODES + FLOATS)
 
 
 @pytest.mark.parametrize(
@@ -490,11 +496,48 @@ def listed(**changes: Any) -> bytes:
 def test_a_list_of_sections_that_makes_no_sense(
     path: Path, changes: dict[str, Any], error: type[ArtifactError]
 ) -> None:
-    path.write_bytes(listed())
+    path.write_bytes(with_sections(sections()))
     assert list(read_artifact(path).state) == ["matrix", "vector"]
-    path.write_bytes(listed(**changes))
+    *others, last = sections()
+    path.write_bytes(with_sections([*others, last | changes]))
     with pytest.raises(error, match=r"artifact\.golf: "):
         read_artifact(path)
+
+
+def test_sizes_that_only_add_up(path: Path) -> None:
+    index, codes, floats = sections()
+    index["stored_bytes"] += codes["stored_bytes"] + 20
+    codes["stored_bytes"] = -20
+    path.write_bytes(with_sections([index, codes, floats]))
+    with pytest.raises(SizeError, match="negative stored_bytes"):
+        read_artifact(path)
+
+
+def test_limits(path: Path) -> None:
+    path.write_bytes(sealed(to_json("", {**FIELDS, "sections": [], "tokenizer_sha256": "x" * (1 << 20)})))
+    with pytest.raises(SizeError, match="header: longer"):
+        read_artifact(path)
+    index, codes, floats = sections()
+    path.write_bytes(with_sections([index, codes | {"raw_bytes": 600 << 20}, floats | {"raw_bytes": 600 << 20}]))
+    with pytest.raises(SizeError, match="raw_bytes above"):
+        read_artifact(path)
+
+
+def test_only_one_spelling_of_the_header_is_read(path: Path) -> None:
+    header = {**FIELDS, "sections": sections()}
+    body = to_json("", INDEX) + CODES + FLOATS
+    good = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    path.write_bytes(sealed(good.encode(), body))
+    assert list(read_artifact(path).state) == ["matrix", "vector"]
+    for other in (
+        json.dumps(header, sort_keys=True, ensure_ascii=False),
+        json.dumps(header, sort_keys=True, separators=(",", ":")),
+        json.dumps(dict(reversed(header.items())), separators=(",", ":"), ensure_ascii=False),
+        good + "\n",
+    ):
+        path.write_bytes(sealed(other.encode(), body))
+        with pytest.raises(ContentError, match="canonical"):
+            read_artifact(path)
 
 
 json_values = st.recursive(
@@ -523,7 +566,7 @@ def test_any_content_is_either_read_or_refused(path: Path, data: st.DataObject, 
     def choose(count: int) -> int:
         return data.draw(st.integers(0, count - 1))
 
-    header = json.loads(listed()[42 : -len(to_json("", INDEX) + CODES + FLOATS)])
+    header = {**FIELDS, "sections": sections()}
     body, index = CODES + FLOATS, to_json("", INDEX)
     if data.draw(st.booleans()):
         header = replaced(header, choose, new)

@@ -37,16 +37,21 @@ class Brotli:
 
 def _decompress(data: bytes, raw_bytes: int) -> bytes:
     decompressor = brotli.Decompressor()
-    raw = BytesIO()
+    raw, start = BytesIO(), 0
     try:
-        for start in range(0, len(data), STEP):
-            raw.write(decompressor.process(data[start : start + STEP], output_buffer_limit=STEP))
-            while not decompressor.can_accept_more_data() and raw.tell() <= raw_bytes:
-                raw.write(decompressor.process(b"", output_buffer_limit=STEP))
-            if raw.tell() > raw_bytes:
-                raise CodecError(f"brotli: more than the expected {raw_bytes} bytes")
+        while not decompressor.is_finished() and raw.tell() <= raw_bytes:
+            taken = data[start : start + STEP] if decompressor.can_accept_more_data() else b""
+            given = decompressor.process(taken, output_buffer_limit=STEP)
+            if not taken and not given:
+                break
+            start += len(taken)
+            raw.write(given)
     except brotli.error as error:
         raise CodecError(f"brotli: damaged ({error})") from error
-    if not decompressor.is_finished() or raw.tell() != raw_bytes:
+    if raw.tell() > raw_bytes:
+        raise CodecError(f"brotli: more than the expected {raw_bytes} bytes")
+    if raw.tell() < raw_bytes or not decompressor.is_finished():
         raise CodecError(f"brotli: ends after {raw.tell()} of {raw_bytes} bytes")
+    if start < len(data):
+        raise CodecError("brotli: bytes follow its end")
     return raw.getvalue()

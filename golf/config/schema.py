@@ -16,6 +16,7 @@ class Root:
     stages: list[Literal["train", "quantize", "evaluate"]]
     input: str | None
     device: Literal["auto", "cpu", "cuda"]
+    threads: int | None
     data: Component
     model: Component
     optimizer: Component

@@ -21,7 +21,7 @@ class Evaluate(Stage):
 
     def check(self, work: Work) -> None:
         work.build("evaluation").windows(work.stream.num_targets, work.config["model"]["seq_len"])
-        work.build("ttt")
+        work.build("ttt").check(work.model_shape())
 
     def run(self, work: Work) -> dict[str, Any]:
         path = work.files.get(ARTIFACT)

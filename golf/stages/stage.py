@@ -41,10 +41,14 @@ class Work:
         shards = [read_shard(file) for file in self.dataset.train_files]
         return Loader(shards, self.config["model"]["seq_len"], self.dataset.seed)
 
+    def model_shape(self) -> GPT:
+        """The configured model without memory for its weights: for checks."""
+        with torch.device("meta"):
+            return self.build("model")
+
     def load_model(self, state: Mapping[str, torch.Tensor]) -> GPT:
         """The configured model, recurrent, with a copy of the given weights on the device."""
-        with torch.device("meta"):  # no time is spent on initial weights
-            model = self.build("model")
+        model = self.model_shape()
         model.load_state_dict({name: tensor.to(self.device, copy=True) for name, tensor in state.items()}, assign=True)
         return model
 

@@ -20,8 +20,7 @@ class Train(Stage):
 
     def check(self, work: Work) -> None:
         work.build("trainer").check(work.config["model"]["seq_len"])
-        with torch.device("meta"):
-            work.build("optimizer", work.build("model"))
+        work.build("optimizer", work.model_shape())
 
     def run(self, work: Work) -> dict[str, Any]:
         evaluation = work.build("evaluation")

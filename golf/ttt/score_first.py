@@ -38,8 +38,15 @@ class ScoreFirst(Strategy):
     hash_buckets: int
     hash_lr_scale: float
 
+    def check(self, model: GPT) -> None:
+        if self.freeze_blocks > len(model.blocks):
+            raise UserError(f"ttt.freeze_blocks={self.freeze_blocks}, but the model has {len(model.blocks)} blocks")
+        if self.chunk_tokens < model.seq_len:
+            raise UserError(f"ttt.chunk_tokens={self.chunk_tokens} is below model.seq_len={model.seq_len}")
+        if self.parameters == "recurrent" and not model.looped_blocks:
+            raise UserError("ttt.parameters=recurrent needs a model with recurrence (model.num_loops above 0)")
+
     def score(self, model: GPT, stream: Stream, evaluation: Sliding, events: Listener) -> Score:
-        self._check(model)
         if self.hash_embed:
             table = HashEmbedding(self.hash_buckets, model.tok_emb.embedding_dim)
             model.extra_embedding = table.to(stream.tokens.device)
@@ -63,14 +70,6 @@ class ScoreFirst(Strategy):
                     group["lr"] = lr * group["scale"]
                 self._train(model, sgd, stream, chunk)
         return tally.score()
-
-    def _check(self, model: GPT) -> None:
-        if self.freeze_blocks > len(model.blocks):
-            raise UserError(f"ttt.freeze_blocks={self.freeze_blocks}, but the model has {len(model.blocks)} blocks")
-        if self.chunk_tokens < model.seq_len:
-            raise UserError(f"ttt.chunk_tokens={self.chunk_tokens} is below model.seq_len={model.seq_len}")
-        if self.parameters == "recurrent" and not model.looped_blocks:
-            raise UserError("ttt.parameters=recurrent needs a model with recurrence (model.num_loops above 0)")
 
     def _trained(self, model: GPT) -> list[dict[str, Any]]:
         """SGD's groups of the parameters that are trained; all others stop requiring gradients."""

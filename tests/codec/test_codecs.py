@@ -1,7 +1,9 @@
 """Every codec gives back what it was given, and only that, in bounded memory."""
 
 import inspect
+import lzma
 import tracemalloc
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,8 @@ from golf.errors import UserError
 CODECS: list[Codec] = [
     Brotli(quality=5, lgwin=22, byte_shuffle=True),
     Brotli(quality=5, lgwin=22, byte_shuffle=False),
-    Lzma(preset=1, byte_shuffle=True),
-    Lzma(preset=1, byte_shuffle=False),
+    Lzma(preset=0, byte_shuffle=True),
+    Lzma(preset=0, byte_shuffle=False),
     NoCodec(),
 ]
 COMPRESSING = CODECS[:4]
@@ -57,10 +59,12 @@ def test_gives_back_what_it_was_given(codec: Codec, data: bytes) -> None:
 
 @every_codec
 def test_gives_back_megabytes(codec: Codec) -> None:
-    """Longer than the steps in which brotli is decoded, stored as well as raw."""
-    noise = np.random.default_rng(0).integers(0, 256, 2_500_000, np.uint8).tobytes()
-    data = bytes(3_000_000) + noise
-    assert codec.decode(codec.encode(data), len(data)) == data
+    """Longer than the steps in which brotli is decoded, stored and raw, and with much to come when the input ends."""
+    generator = np.random.default_rng(0)
+    codes = np.round(2.4 * generator.standard_normal(2_500_000)).astype(np.int8).tobytes()
+    noise = generator.integers(0, 256, 500_000, np.uint8).tobytes()
+    for data in (bytes(2_000_000) + noise + codes, codes + bytes(2_000_000)):
+        assert codec.decode(codec.encode(data), len(data)) == data
 
 
 @every_codec
@@ -99,6 +103,45 @@ def test_a_bomb_does_not_fill_the_memory(codec: Codec) -> None:
         assert tracemalloc.get_traced_memory()[1] < 1 << 22
     finally:
         tracemalloc.stop()
+
+
+def test_brotli_refuses_a_stream_without_its_end() -> None:
+    compressor = brotli.Compressor()
+    stored = compressor.process(b"all of it") + compressor.flush()
+    codec = Brotli(quality=5, lgwin=22, byte_shuffle=False)
+    assert codec.decode(stored + compressor.finish(), 9) == b"all of it"
+    with pytest.raises(CodecError, match="ends"):
+        codec.decode(stored, 9)
+
+
+def test_brotli_refuses_a_tail_that_starts_with_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = Brotli(quality=5, lgwin=22, byte_shuffle=False)
+    stored = codec.encode(b"all of it")
+    monkeypatch.setattr("golf.codec.brotli.STEP", len(stored))
+    assert codec.decode(stored, 9) == b"all of it"
+    with pytest.raises(CodecError, match="follow"):
+        codec.decode(stored + b"x", 9)
+
+
+def test_lzma_refuses_a_stream_that_asks_for_gigabytes() -> None:
+    codec = Lzma(preset=1, byte_shuffle=False)
+    stored = bytearray(codec.encode(b"all of it"))
+    header = slice(12, 12 + 4 * (stored[12] + 1))  # of the block: size, flags, filter 0x21, 1, dictionary, CRC-32
+    assert stored[14:16] == b"\x21\x01"
+    stored[16] = 37  # 1.5 GiB
+    stored[header] = stored[header][:-4] + zlib.crc32(stored[header][:-4]).to_bytes(4, "little")
+    assert lzma.decompress(stored) == b"all of it"
+    with pytest.raises(CodecError, match="Memory"):
+        codec.decode(bytes(stored), 9)
+
+
+def test_the_parameters_reach_the_compressors() -> None:
+    data = bytes(i * i % 251 for i in range(30_000))
+    for quality, lgwin in ((1, 22), (11, 24), (11, 10)):
+        codec = Brotli(quality=quality, lgwin=lgwin, byte_shuffle=False)
+        assert codec.encode(data) == brotli.compress(data, quality=quality, lgwin=lgwin)
+    sizes = [len(Lzma(preset=preset, byte_shuffle=False).encode(data + bytes(1 << 19) + data)) for preset in (0, 9)]
+    assert sizes[0] > sizes[1]
 
 
 def test_byte_shuffle_comes_before_brotli() -> None:

@@ -97,6 +97,7 @@ def test_ascii_output(job):
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii")
     console = Console(rich.console.Console(file=out, width=80))
+    console.progress("data", 1, 2)  # data is opened before the job starts
     console.start(job)
     console.finish(RESULTS)
     out.flush()

@@ -1,0 +1,238 @@
+"""The pipeline on the tiny experiment: what a run leaves, stages alone, swaps and toggles."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from runs import run
+
+from golf.artifact import Quantized, read_artifact
+from golf.errors import UserError
+from golf.tracker import jsonl
+
+SCORES = ("prequant", "quantized", "sliding", "ttt")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> tuple[Path, dict]:
+    directory = tmp_path_factory.mktemp("base")
+    return directory, run(directory)
+
+
+def test_what_a_run_leaves(base):
+    directory, results = base
+    names = {path.name for path in directory.iterdir()}
+    pictures = {"learning_curve.png", "ttt_curve.png", "bytes_per_tensor.png"}
+    records = {"train.json", "quantize.json", "evaluate.json"}
+    assert names == {"config.yaml", "checkpoint.pt", "artifact.golf", "metrics.jsonl", "results.json"} | pictures | records
+    assert json.loads((directory / "results.json").read_text()) == results
+    assert yaml.safe_load((directory / "config.yaml").read_text())["model"]["vocab_size"] == 320
+
+
+def test_results_agree_with_each_other(base):
+    directory, results = base
+    assert (results["val_loss"], results["val_bpb"]) == (results["ttt"]["val_loss"], results["ttt"]["val_bpb"])
+    tokens_per_nat = results["unigram"]["val_bpb"] / results["unigram"]["val_loss"]
+    for name in SCORES:  # one stream: the same bytes for every score
+        assert results[name]["val_bpb"] / results[name]["val_loss"] == pytest.approx(tokens_per_nat)
+        assert 0 < results[name]["val_loss"] < math.log(320) + 0.5
+    assert results["artifact_bytes"] == (directory / "artifact.golf").stat().st_size
+    assert results["total_bytes"] == results["artifact_bytes"] + results["code_bytes"]
+    assert results["code_bytes_estimated"] is True
+    assert results["train"]["tokens"] == results["train"]["steps"] * 512
+    assert results["seed"] == 1337
+    assert results["choices"]["quantizer"] == "gptq"
+    assert {"train", "val", "tokenizer"} <= set(results["provenance"]["data"])
+
+
+def test_curves(base):
+    directory, results = base
+    lines = jsonl.read(directory)
+    steps = [line["step"] for line in lines if line.get("stage") == "train" and line["kind"] == "metrics"]
+    assert steps == list(range(1, results["train"]["steps"] + 1))
+    running = [line["val_bpb"] for line in lines if line.get("stage") == "ttt" and line["kind"] == "metrics"]
+    assert running[-1] == results["val_bpb"]
+    events = [(line["name"], line.get("stage")) for line in lines if line["kind"] == "event"]
+    for stage in ("train", "quantize", "evaluate"):
+        assert events.index(("stage_started", stage)) < events.index(("stage_finished", stage))
+    assert ("recurrence_on", None) in events
+
+
+def test_stage_records_name_what_they_read_and_wrote(base):
+    directory, _ = base
+    train, quantize, evaluate = (json.loads((directory / f"{s}.json").read_text()) for s in ("train", "quantize", "evaluate"))
+    assert quantize["inputs"]["checkpoint.pt"]["sha256"] == train["output"]["checkpoint.pt"]
+    assert evaluate["inputs"]["artifact.golf"]["sha256"] == quantize["output"]["artifact.golf"]
+    assert set(evaluate["config"]) >= {"ttt", "evaluation"}
+
+
+@pytest.mark.parametrize("name", ["", "artifact.golf"], ids=["run_directory", "artifact_file"])
+def test_evaluate_alone(base, tmp_path, name):
+    directory, results = base
+    again = run(tmp_path, "stages=[evaluate]", f"input={directory / name}")
+    for score in ("quantized", "sliding", "ttt"):
+        assert again[score] == results[score]
+    assert again["artifact_bytes"] == results["artifact_bytes"]
+    assert (again["prequant"] is None) == bool(name)  # only the directory knows what training saw
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_quantize_alone_gives_the_same_artifact(base, tmp_path):
+    directory, _ = base
+    run(tmp_path, "stages=[quantize]", f"input={directory}")
+    assert (tmp_path / "artifact.golf").read_bytes() == (directory / "artifact.golf").read_bytes()
+
+
+def test_training_alone_ends_with_the_score_before_quantization(tmp_path):
+    results = run(tmp_path, "stages=[train]", "trainer.steps=1")
+    assert results["val_bpb"] == results["prequant"]["val_bpb"]
+    assert results["artifact_bytes"] is results["total_bytes"] is results["ttt"] is None
+
+
+def test_the_model_comes_from_the_input(base, tmp_path):
+    directory, results = base
+    artifact = directory / "artifact.golf"
+    again = run(tmp_path, "stages=[evaluate]", f"input={artifact}", "model=small", "data=fixture")
+    assert again["ttt"] == results["ttt"]
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["model"]["model_dim"] == 32
+    with pytest.raises(UserError, match=r"model\.num_loops=0, but .* holds a model with 2"):
+        run(tmp_path, "stages=[evaluate]", f"input={artifact}", "model.num_loops=0", overridden=frozenset({"model"}))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["stages=[evaluate]"], "evaluate needs artifact.golf, which the stage quantize makes"),
+        (["stages=[quantize,evaluate]"], "quantize needs checkpoint.pt, which the stage train makes"),
+        (["stages=[evaluate]", "input=nowhere"], "input=nowhere does not exist"),
+        (["model.vocab_size=321"], "model.vocab_size"),
+        (["model.seq_len=16384"], "16384 [+] 1"),
+        (["trainer.batch_tokens=100"], "trainer.batch_tokens=100 must be a multiple of"),
+        (["trainer.steps=0"], "trainer.steps=0"),
+        (["trainer.ema=1.0"], "trainer.ema=1.0"),
+        (["trainer.budget_seconds=1"], "trainer.reserve_seconds"),
+        (["model.num_heads=3"], "model.num_heads=3"),
+        (["model.num_kv_heads=3"], "model.num_kv_heads=3"),
+        (["model.rope_dims=5"], "model.rope_dims=5"),
+        (["model.loop_end=6"], "model.loop_end=6"),
+        (["evaluation.stride=129"], "evaluation.stride=129"),
+        (["ttt.chunk_tokens=64"], "ttt.chunk_tokens=64"),
+        (["ttt.freeze_blocks=7"], "ttt.freeze_blocks=7"),
+        (["ttt.parameters=recurrent", "model.num_loops=0"], "ttt.parameters=recurrent"),
+        (["codec.quality=12"], "quality"),
+        (["stages=[]"], r"stages=\[\]"),
+        (["data=shards", "data.path=nowhere", "data.tokenizer=nowhere"], "nowhere"),
+        (["device=cuda"], "device=cuda"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_mistakes_are_seen_before_anything_is_written(tmp_path, overrides, problem):
+    if overrides == ["device=cuda"] and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match=problem) as caught:
+        run(tmp_path, *overrides)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_quantizers(base, tmp_path):
+    directory, _ = base
+    gptq = read_artifact(directory / "artifact.golf").state
+    run(tmp_path / "rtn", "quantizer=rtn", "stages=[quantize]", f"input={directory}")
+    rtn = read_artifact(tmp_path / "rtn" / "artifact.golf").state
+    name = "blocks.0.mlp.fc.weight"
+    assert torch.equal(gptq[name].scale, rtn[name].scale)
+    assert not torch.equal(gptq[name].codes, rtn[name].codes)
+    run(tmp_path / "none", "quantizer=none", "stages=[quantize]", f"input={directory}")
+    none = read_artifact(tmp_path / "none" / "artifact.golf").state
+    assert not any(isinstance(tensor, Quantized) for tensor in none.values())
+    checkpoint = torch.load(directory / "checkpoint.pt", weights_only=True)
+    assert torch.equal(none[name], checkpoint["ema"][name].half())
+
+
+@pytest.mark.parametrize("codec", ["lzma", "none"])
+def test_codecs_change_the_bytes_and_not_the_score(base, tmp_path, codec):
+    directory, results = base
+    again = run(tmp_path, f"codec={codec}", "stages=[quantize,evaluate]", f"input={directory}")
+    assert again["artifact_bytes"] != results["artifact_bytes"]
+    assert again["ttt"] == results["ttt"]
+
+
+def test_ttt_none_leaves_the_sliding_score(base, tmp_path):
+    directory, results = base
+    again = run(tmp_path, "ttt=none", "stages=[evaluate]", f"input={directory}")
+    assert again["ttt"] is None
+    assert again["val_bpb"] == again["sliding"]["val_bpb"] == results["sliding"]["val_bpb"]
+
+
+def test_ttt_without_epochs_is_the_sliding_score(base, tmp_path):
+    directory, results = base
+    again = run(tmp_path, "ttt.epochs=0", "stages=[evaluate]", f"input={directory}")
+    assert again["ttt"]["val_loss"] == pytest.approx(results["sliding"]["val_loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "toggle",
+    ["ttt.hash_embed=false", "ttt.hash_lr_scale=1", "ttt.freeze_blocks=3", "ttt.parameters=recurrent", "ttt.lr=0.001"]
+    + ["evaluation=record"],
+)
+def test_evaluation_toggles_move_the_ttt_score(base, tmp_path, toggle):
+    directory, results = base
+    again = run(tmp_path, toggle, "stages=[evaluate]", f"input={directory}")
+    assert again["quantized"] == results["quantized"]
+    assert again["ttt"] != results["ttt"]
+
+
+@pytest.mark.parametrize(
+    "toggle",
+    [
+        "model.num_loops=0",
+        "model.xsa_last_n=0",
+        "model.parallel_start_layer=null",
+        "model.skip_gates=false",
+        "model.ln_scale=false",
+        "model.embedding_dim=16",
+        "trainer.ema=null",
+        "trainer.recurrence_start=1.0",
+        "trainer.warmdown=0.0",
+        "optimizer=adamw",
+        "seed=1",
+        "data.seed=null",
+    ],
+)
+def test_training_toggles_move_the_score(base, tmp_path, toggle):
+    _, results = base
+    again = run(tmp_path, toggle, "stages=[train]")
+    assert again["prequant"] != results["prequant"]
+
+
+def test_the_same_run_twice_is_the_same(base, tmp_path):
+    directory, results = base
+    again = run(tmp_path)
+    assert {name: again[name] for name in SCORES} == {name: results[name] for name in SCORES}
+    assert (tmp_path / "artifact.golf").read_bytes() == (directory / "artifact.golf").read_bytes()
+
+
+def test_a_time_budget_ends_training(tmp_path):
+    results = run(tmp_path, "stages=[train]", "trainer.steps=100000", "trainer.budget_seconds=13")
+    assert 0 < results["train"]["steps"] < 100000
+    lines = jsonl.read(tmp_path)
+    scales = [line["lr_scale"] for line in lines if line.get("stage") == "train" and line["kind"] == "metrics"]
+    assert scales == sorted(scales, reverse=True)
+
+
+def test_an_artifact_of_another_tokenizer(base, tmp_path):
+    directory, _ = base
+    fixture = Path("golf/data/fixture").resolve()
+    model = bytearray((next(fixture.glob("*.model"))).read_bytes())
+    for file in fixture.glob("*.bin"):
+        (tmp_path / file.name).symlink_to(file)
+    at = model.index(b"the")  # one piece spelled otherwise: the same size, another tokenizer
+    model[at : at + 3] = b"thE"
+    (tmp_path / "other.model").write_bytes(model)
+    data = ["data=shards", f"data.path={tmp_path}", f"data.tokenizer={tmp_path / 'other.model'}"]
+    with pytest.raises(UserError, match="another tokenizer"):
+        run(tmp_path / "run", *data, "stages=[evaluate]", f"input={directory}")
