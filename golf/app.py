@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from golf.config.check import check
 from golf.config.explain import explain
 from golf.errors import UserError
+from golf.paths import config_dir
 
 
 class Mistake(BaseException):
@@ -48,13 +49,6 @@ def main() -> int:
             traceback.print_exc()
         print(f"golf: error: {' '.join(message.split())}", file=sys.stderr)
         return 2
-
-
-def config_dir() -> Path:
-    """The directory with the configuration: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def claim(directory: str) -> str:

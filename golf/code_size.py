@@ -2,10 +2,10 @@
 
 import ast
 import lzma
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from golf.errors import UserError
 
@@ -16,7 +16,11 @@ CORE = (
     "golf.build",
     "golf.codec",
     "golf.container",
-    "golf.data",
+    "golf.data.dataset",
+    "golf.data.digest",
+    "golf.data.loader",
+    "golf.data.shard",
+    "golf.data.tokenizer",
     "golf.device",
     "golf.errors",
     "golf.evaluation",
@@ -27,6 +31,8 @@ CORE = (
     "golf.train",
     "golf.ttt",
 )
+EVERY_RUN = ("golf.artifact", "golf.data.dataset")  # needed whatever is configured
+PARTS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
 
 
 def is_core(module: str) -> bool:
@@ -34,14 +40,29 @@ def is_core(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in CORE)
 
 
-def estimate_code_bytes(modules: Iterable[str] | None = None) -> int:
-    """Size of the core modules imported so far and of `modules`, the user's own, minified and compressed with LZMA.
+def estimate_code_bytes(config: Mapping[str, Any]) -> int:
+    """Bytes of the modules that a run of `config` needs, minified together and compressed with LZMA.
 
-    Raises UserError if one of `modules` has no Python source.
+    These are the modules of the configured classes (the user's own too), and what of the core they import in turn.
+    Raises UserError if one of them has no Python source.
     """
-    names = {name for name in sys.modules if is_core(name)} | set(modules or ())
-    sources = [minified(_source(name)) for name in sorted(names)]
-    return len(lzma.compress("\n".join(sources).encode(), preset=9 | lzma.PRESET_EXTREME))
+    pending = {*EVERY_RUN, *(config[part]["_target_"].rpartition(".")[0] for part in PARTS)}
+    sources: dict[str, str] = {}
+    while pending:
+        name = pending.pop()
+        sources[name] = minified(_source(name))
+        pending |= {found for found in _imports(sources[name]) if is_core(found)} - sources.keys()
+    together = "\n".join(sources[name] for name in sorted(sources))
+    return len(lzma.compress(together.encode(), preset=9 | lzma.PRESET_EXTREME))
+
+
+def _imports(source: str) -> Iterator[str]:
+    """Names of the modules that `source` imports from, inside functions too."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
 
 
 def minified(source: str) -> str:

@@ -68,7 +68,7 @@ def run(
             {stage.name: files.record(stage.name) for stage in STAGES},
             unigram=unigram(work.stream),
             stage_seconds=seconds,
-            code_bytes=estimate_code_bytes(),
+            code_bytes=estimate_code_bytes(config),
             provenance=facts,
         )
         write_json(directory / RESULTS, outcome)

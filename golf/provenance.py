@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-PACKAGE = Path(__file__).resolve().parent
+from golf import paths
+
 DISTRIBUTIONS = ("torch", "numpy", "sentencepiece", "brotli", "hydra-core", "omegaconf", "wandb")
 
 
@@ -24,7 +25,7 @@ def provenance(config: Mapping[str, Any], data_digests: Mapping[str, Any], devic
     `cpu`, `cuda` or `cuda:0`.
     """
     return {
-        "git": git_state(PACKAGE.parent),
+        "git": git_state(paths.PACKAGE.parent),
         "code_sha256": code_digest(),
         "config_sha256": config_digest(config),
         "data": dict(data_digests),
@@ -36,10 +37,8 @@ def provenance(config: Mapping[str, Any], data_digests: Mapping[str, Any], devic
 
 def code_digest() -> str:
     """SHA-256 of the package's modules and its configuration files, the same in a checkout and in a wheel."""
-    conf = PACKAGE / "conf"
-    if not conf.is_dir():
-        conf = PACKAGE.parent / "conf"
-    files = {f"golf/{path.relative_to(PACKAGE).as_posix()}": path for path in PACKAGE.rglob("*.py")}
+    package, conf = paths.PACKAGE, paths.config_dir()
+    files = {f"golf/{path.relative_to(package).as_posix()}": path for path in package.rglob("*.py")}
     files |= {f"conf/{path.relative_to(conf).as_posix()}": path for path in conf.rglob("*.yaml")}
     listing = [f"{hashlib.sha256(files[name].read_bytes()).hexdigest()} {name}\n" for name in sorted(files)]
     return hashlib.sha256("".join(listing).encode()).hexdigest()

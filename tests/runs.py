@@ -7,8 +7,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from golf import pipeline
-from golf.app import config_dir
 from golf.config.check import check
+from golf.paths import config_dir
 
 
 def run(directory: Path, *overrides: str, overridden: frozenset[str] = frozenset()) -> dict[str, Any]:

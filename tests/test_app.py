@@ -17,10 +17,11 @@ import pytest
 import yaml
 
 import golf
-from golf.app import claim, config_dir
+from golf.app import claim
+from golf.paths import config_dir
 
-ROOT = yaml.safe_load((config_dir() / "config.yaml").read_text())
-GROUPS = {group: option for entry in ROOT["defaults"] if isinstance(entry, dict) for group, option in entry.items()}
+SMOKE = yaml.safe_load((config_dir() / "experiment" / "smoke.yaml").read_text())
+GROUPS = {key.removeprefix("override /"): option for entry in SMOKE["defaults"] for key, option in entry.items()}
 TOY = "_target_: toys.Toy\nepochs: 3\nhash_embed: true\nema: 1e-3\n"
 FILES = {
     # classes beside the user's own YAML
@@ -40,16 +41,17 @@ FILES = {
     "experiment/good.yaml": """\
         # @package _global_
         defaults:
+          - smoke
           - override /ttt: mandatory
         seed: 7
         ttt:
           ema: 0.5
         """,
-    "experiment/root_key.yaml": "# @package _global_\nsed: 7\n",
-    "experiment/key.yaml": "# @package _global_\nttt:\n  hash_embedd: false\n",
-    "experiment/value.yaml": "# @package _global_\nttt:\n  epochs: three\n",
-    "experiment/option.yaml": "# @package _global_\ndefaults:\n  - override /ttt: mistypd\n",
-    "experiment/group.yaml": "# @package _global_\ndefaults:\n  - override /quantiser: none\n",
+    "experiment/root_key.yaml": "# @package _global_\ndefaults: [smoke]\nsed: 7\n",
+    "experiment/key.yaml": "# @package _global_\ndefaults: [smoke]\nttt:\n  hash_embedd: false\n",
+    "experiment/value.yaml": "# @package _global_\ndefaults: [smoke]\nttt:\n  epochs: three\n",
+    "experiment/option.yaml": "# @package _global_\ndefaults:\n  - smoke\n  - override /ttt: mistypd\n",
+    "experiment/group.yaml": "# @package _global_\ndefaults:\n  - smoke\n  - override /quantiser: none\n",
 }
 
 
@@ -60,9 +62,9 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(config_dir() / "hydra", path / "conf" / "hydra")
     shutil.copy(config_dir() / "config.yaml", path / "conf")
     files = {f"mine/{name}": dedent(text) for name, text in FILES.items()}
+    files["conf/experiment/smoke.yaml"] = (config_dir() / "experiment" / "smoke.yaml").read_text()
     for group, option in GROUPS.items():
-        if not group.startswith("override"):
-            files[f"conf/{group}/{option}.yaml"] = "# @package _global_\n" if group == "experiment" else TOY
+        files[f"conf/{group}/{option}.yaml"] = TOY
     for name, text in files.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text(text)
@@ -201,7 +203,7 @@ def test_config_is_found_in_a_wheel_and_in_a_checkout(tmp_path: Path, place: str
         shutil.copy(source, target)
     (tmp_path / place).mkdir()
     printed = subprocess.run(
-        [sys.executable, "-c", "from golf.app import config_dir; print(config_dir())"],
+        [sys.executable, "-c", "from golf.paths import config_dir; print(config_dir())"],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         cwd=tmp_path,
         capture_output=True,

@@ -25,9 +25,10 @@ def base(tmp_path_factory) -> tuple[Path, dict]:
 def test_what_a_run_leaves(base):
     directory, results = base
     names = {path.name for path in directory.iterdir()}
-    pictures = {"learning_curve.png", "ttt_curve.png", "bytes_per_tensor.png"}
+    files = {"config.yaml", "checkpoint.pt", "artifact.golf", "metrics.jsonl", "results.json"}
     records = {"train.json", "quantize.json", "evaluate.json"}
-    assert names == {"config.yaml", "checkpoint.pt", "artifact.golf", "metrics.jsonl", "results.json"} | pictures | records
+    pictures = {"learning_curve.png", "ttt_curve.png", "bytes_per_tensor.png"}
+    assert names == files | records | pictures
     assert json.loads((directory / "results.json").read_text()) == results
     assert yaml.safe_load((directory / "config.yaml").read_text())["model"]["vocab_size"] == 320
 
@@ -63,7 +64,9 @@ def test_curves(base):
 
 def test_stage_records_name_what_they_read_and_wrote(base):
     directory, _ = base
-    train, quantize, evaluate = (json.loads((directory / f"{s}.json").read_text()) for s in ("train", "quantize", "evaluate"))
+    train, quantize, evaluate = (
+        json.loads((directory / f"{s}.json").read_text()) for s in ("train", "quantize", "evaluate")
+    )
     assert quantize["inputs"]["checkpoint.pt"]["sha256"] == train["output"]["checkpoint.pt"]
     assert evaluate["inputs"]["artifact.golf"]["sha256"] == quantize["output"]["artifact.golf"]
     assert set(evaluate["config"]) >= {"ttt", "evaluation"}
@@ -176,8 +179,14 @@ def test_ttt_without_epochs_is_the_sliding_score(base, tmp_path):
 
 @pytest.mark.parametrize(
     "toggle",
-    ["ttt.hash_embed=false", "ttt.hash_lr_scale=1", "ttt.freeze_blocks=3", "ttt.parameters=recurrent", "ttt.lr=0.001"]
-    + ["evaluation=record"],
+    [
+        "ttt.hash_embed=false",
+        "ttt.hash_lr_scale=1",
+        "ttt.freeze_blocks=3",
+        "ttt.parameters=recurrent",
+        "ttt.lr=0.001",
+        "evaluation=record",
+    ],
 )
 def test_evaluation_toggles_move_the_ttt_score(base, tmp_path, toggle):
     directory, results = base

@@ -78,12 +78,12 @@ def test_code_digest_is_the_same_from_a_checkout_and_from_a_wheel(
 ) -> None:
     here = code_digest()
     for name, conf in (("checkout", "conf"), ("wheel", "golf/conf")):
-        monkeypatch.setattr(module, "PACKAGE", copied(tmp_path / name, conf))
+        monkeypatch.setattr("golf.paths.PACKAGE", copied(tmp_path / name, conf))
         assert code_digest() == here
 
 
 def test_code_digest_sees_every_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PACKAGE", copied(tmp_path, "conf"))
+    monkeypatch.setattr("golf.paths.PACKAGE", copied(tmp_path, "conf"))
     seen = {code_digest()}
     (tmp_path / "golf" / "notes.txt").write_text("not code")
     assert {code_digest()} == seen

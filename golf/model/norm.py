@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-EPS = torch.finfo(torch.float32).eps  # for bfloat16 input too: its own epsilon is large enough to show at initialisation
+EPS = torch.finfo(torch.float32).eps  # for bfloat16 input too: bfloat16's own is so large that it shows at the start
 
 
 def norm(x: Tensor) -> Tensor:

@@ -47,16 +47,16 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
             for p in group["params"]:
                 if p.grad is not None:
-                    by_shape[p.shape].append(p)
-            for shape, matrices in by_shape.items():
-                self._step_batch(group, shape, matrices)
+                    by_shape[p.shape].append((p, p.grad))
+            for (rows, cols), batch in by_shape.items():
+                matrices, gradients = [p for p, _ in batch], [g for _, g in batch]
+                self._step_batch(group, matrices, gradients, scale=max(1.0, rows / cols) ** 0.5)
 
-    def _step_batch(self, group: dict[str, Any], shape: torch.Size, matrices: list[nn.Parameter]) -> None:
+    def _step_batch(self, group: dict[str, Any], matrices: list[Tensor], gradients: list[Tensor], scale: float) -> None:
         momentum = group["momentum"]
-        gradients = [p.grad for p in matrices]
         buffers = [self.state[p].setdefault("buffer", torch.zeros_like(p)) for p in matrices]
         torch._foreach_mul_(buffers, momentum)
         torch._foreach_add_(buffers, gradients)
@@ -64,7 +64,5 @@ class Muon(torch.optim.Optimizer):
         # Many gradients are exactly zero at the first step (output projections start at zero): hence the floor.
         update /= update.norm(dim=-1, keepdim=True).clamp_min(1e-7)
         update = newton_schulz(update, group["ns_steps"])
-        rows, cols = shape
-        scale = max(1.0, rows / cols) ** 0.5
         torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_add_(matrices, list(update.to(matrices[0].dtype).unbind()), alpha=-group["lr"] * scale)

@@ -42,7 +42,8 @@ class Optimizer:
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
     """The model's (matrices, embeddings, scalars): weights of linear layers, of embeddings, and all that is left."""
-    matrices = [m.weight for m in model.modules() if isinstance(m, nn.Linear)]
-    embeddings = [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
-    taken = {id(p) for p in (*matrices, *embeddings)}
-    return matrices, embeddings, [p for p in model.parameters() if id(p) not in taken]
+    kinds: dict[type, list[nn.Parameter]] = {nn.Linear: [], nn.Embedding: [], nn.Module: []}
+    for module in model.modules():
+        kind = next(kind for kind in kinds if isinstance(module, kind))
+        kinds[kind] += module.parameters(recurse=False)
+    return kinds[nn.Linear], kinds[nn.Embedding], kinds[nn.Module]

@@ -65,6 +65,7 @@ class Stage(ABC):
     writes: ClassVar[str | None]
     groups: ClassVar[tuple[str, ...]]
 
+    @abstractmethod
     def check(self, work: Work) -> None:
         """Raise UserError for what can be seen to go wrong before any stage has run."""
 

@@ -81,7 +81,7 @@ class ScoreFirst(Strategy):
         table = list(model.extra_embedding.parameters()) if model.extra_embedding is not None else []
         is_table = {id(parameter) for parameter in table}
         own = [parameter for parameter in model.parameters() if id(parameter) not in is_table]
-        groups = [{"params": own, "scale": 1.0}, {"params": table, "scale": self.hash_lr_scale}]
+        groups: list[dict[str, Any]] = [{"params": own, "scale": 1.0}, {"params": table, "scale": self.hash_lr_scale}]
         for group in groups:
             group["params"] = [parameter for parameter in group["params"] if parameter.requires_grad]
         return [group for group in groups if group["params"]]

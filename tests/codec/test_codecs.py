@@ -114,6 +114,16 @@ def test_brotli_refuses_a_stream_without_its_end() -> None:
         codec.decode(stored, 9)
 
 
+@pytest.mark.parametrize("step", [1, 7, 64, 1000])
+def test_brotli_decodes_in_steps_of_any_size(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Also where a step of input gives many steps of output, and input has to wait."""
+    noise = np.random.default_rng(0).integers(0, 256, 2000, np.uint8).tobytes()
+    data = bytes(1 << 20) + noise + bytes(1 << 18) + noise[:500]
+    codec = Brotli(quality=5, lgwin=16, byte_shuffle=False)
+    monkeypatch.setattr("golf.codec.brotli.STEP", step)
+    assert codec.decode(codec.encode(data), len(data)) == data
+
+
 def test_brotli_refuses_a_tail_that_starts_with_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     codec = Brotli(quality=5, lgwin=22, byte_shuffle=False)
     stored = codec.encode(b"all of it")

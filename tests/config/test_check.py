@@ -73,6 +73,7 @@ GOOD: dict[str, Any] = {
     "stages": ["train", "evaluate"],
     "input": None,
     "device": "auto",
+    "threads": None,
 }
 
 

@@ -7,9 +7,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from golf.app import config_dir, plain
+from golf.app import plain
 from golf.config.check import check
 from golf.config.schema import Component, Root
+from golf.paths import config_dir
 
 CONF = config_dir()
 OPTIONS = sorted(f"{path.parent.name}={path.stem}" for path in CONF.glob("*/*.yaml"))
@@ -33,10 +34,6 @@ def assert_sound(*overrides: str) -> None:
 def test_groups_are_those_of_the_schema() -> None:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra", "experiment"}
     assert groups == {key for key, kind in get_type_hints(Root).items() if kind is Component}
-
-
-def test_without_an_experiment() -> None:
-    assert_sound("~experiment")
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -1,0 +1,55 @@
+"""`python -m golf` with no arguments, once: the default a newcomer sees has to show the idea."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import wandb_reader
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
+    home = tmp_path_factory.mktemp("home")
+    work = tmp_path_factory.mktemp("work")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "XDG"))}
+    environment = {**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    command = [sys.executable, "-m", "golf"]
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (directory,) = (work / "multirun").glob("*/*")
+    return directory, json.loads((directory / "results.json").read_text()), done.stdout
+
+
+def test_it_learns_quantizes_and_adapts(smoke):
+    _, results, _ = smoke
+    assert results["choices"]["experiment"] == "smoke"
+    assert results["prequant"]["val_loss"] <= 0.7 * results["unigram"]["val_loss"]
+    assert results["quantized"]["val_bpb"] - results["prequant"]["val_bpb"] <= 0.02
+    assert results["sliding"]["val_bpb"] - results["ttt"]["val_bpb"] >= 0.005
+    assert results["val_bpb"] == results["ttt"]["val_bpb"]
+
+
+def test_it_needs_at_most_four_gibibytes(smoke):
+    kibibytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # the largest of all children so far
+    assert kibibytes <= 4 * 2**20
+
+
+def test_it_ends_with_the_table(smoke):
+    directory, results, output = smoke
+    table = output[output.index("┏") :]
+    for name in ("unigram", "prequant", "quantized", "sliding", "ttt"):
+        assert f"{results[name]['val_bpb']:.5f}" in table
+    assert f"{results['total_bytes']:,}" in table
+    assert str(directory.relative_to(directory.parents[2])) in table
+    assert "\x1b" not in output
+
+
+def test_wandb_recorded_it_offline(smoke):
+    directory, results, _ = smoke
+    (run,) = wandb_reader.runs(directory)
+    assert run.config["ttt"]["hash_embed"] is True
+    assert run.summary["ttt"]["val_bpb"] == results["ttt"]["val_bpb"]
