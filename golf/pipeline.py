@@ -14,10 +14,11 @@ from golf.atomic import replacing, write_json
 from golf.build import build
 from golf.code_size import estimate_code_bytes
 from golf.data.digest import sha256
-from golf.device import pick_device
+from golf.device import peak_memory, pick_device, reset_peak_memory
 from golf.errors import UserError
 from golf.evaluation.stream import Stream, unigram
 from golf.events import Events, Job
+from golf.model.attend import Attend, choose
 from golf.plots import plot_all
 from golf.provenance import provenance
 from golf.run_files import CHECKPOINT, RESULTS, RunFiles
@@ -46,12 +47,13 @@ def run(
     _check_inputs(stages, files)
     config = _with_model_of_input(config, stages, files, overridden)
     device = pick_device(config["device"], config["threads"])
+    attention, attend = choose(config["attention"], device)
     started = time.perf_counter()
     console = Console()
-    work = _open(config, files, device, console)
+    work = _open(config, files, device, attend, console)
     for stage in stages:
         stage.check(work)
-    facts = provenance(config, work.data_digests, str(device))
+    facts = provenance(config, work.data_digests, str(device)) | {"attention": attention}
     seconds = {"data": time.perf_counter() - started}
     events = Events([console, JsonLines(), build(config["tracker"])])
     work = Work(**{**vars(work), "events": events})
@@ -59,6 +61,7 @@ def run(
     try:
         with replacing(directory / "config.yaml") as temporary:
             temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
+        events.event("device", device=facts["device"]["name"], attention=attention)
         events.event("data", train=_tokens(work, "train"), val=work.stream.num_targets)
         for stage in stages:
             seconds[stage.name] = _run(stage, work, facts)
@@ -80,13 +83,13 @@ def run(
     return outcome
 
 
-def _open(config: Mapping[str, Any], files: RunFiles, device: torch.device, console: Console) -> Work:
+def _open(config: Mapping[str, Any], files: RunFiles, device: torch.device, attend: Attend, console: Console) -> Work:
     """Open the data and see that it fits the model."""
     dataset = build(config["data"]).open(console)
     model = config["model"]
     dataset.check(model["vocab_size"], model["seq_len"])
     stream = Stream(dataset.validation(model["seq_len"]), dataset.byte_table, device)
-    return Work(config, files, dataset, dataset.digests(), stream, device, console)
+    return Work(config, files, dataset, dataset.digests(), stream, device, attend, console)
 
 
 def _tokens(work: Work, split: str) -> int:
@@ -97,12 +100,15 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any]) -> float:
     """Run one stage, write its record, and return its seconds."""
     inputs = {name: work.files.get(name) for name in stage.reads}
     work.events.event("stage_started", stage=stage.name)
+    reset_peak_memory(work.device)
     started = time.perf_counter()
     result = stage.run(work)
     seconds = time.perf_counter() - started
+    peak = peak_memory(work.device)
     record = {
         "stage": stage.name,
         "seconds": seconds,
+        "peak_memory_bytes": peak,
         "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
         "output": None if stage.writes is None else {stage.writes: sha256(work.files.path(stage.writes))},
         "config": {key: work.config[key] for key in stage.groups},
@@ -110,7 +116,7 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any]) -> float:
         "result": result,
     }
     work.files.write_record(stage.name, record)
-    work.events.event("stage_finished", stage=stage.name, seconds=seconds)
+    work.events.event("stage_finished", stage=stage.name, seconds=seconds, peak_memory_gib=peak / 2**30)
     return seconds
 
 

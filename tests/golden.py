@@ -5,6 +5,7 @@ Gradients are stored as int16 fractions of their tensor's largest magnitude (`NA
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,7 +30,11 @@ def gradients(name: str) -> dict[str, torch.Tensor]:
     }
 
 
-def model() -> GPT:
+def model(
+    embed_dtype: Literal["float32", "bfloat16"] = "float32",
+    residual_dtype: Literal["autocast", "embedding"] = "autocast",
+) -> GPT:
+    """The golden model, in float32 unless asked otherwise."""
     c = CONFIG
     gpt = GPT(
         vocab_size=c["vocab_size"],
@@ -52,6 +57,8 @@ def model() -> GPT:
         ln_scale=c["ln_scale"],
         logit_softcap=c["logit_softcap"],
         embed_init_std=0.005,
+        embed_dtype=embed_dtype,
+        residual_dtype=residual_dtype,
     )
     gpt.load_state_dict({key: torch.from_numpy(value) for key, value in load("weights").items()})
     return gpt

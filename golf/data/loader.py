@@ -1,6 +1,7 @@
 """The order in which training sequences are read from the shards (spec: Data)."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from math import gcd
 
 import numpy as np
@@ -53,6 +54,10 @@ class Loader:
     def _reset(self) -> None:
         for shard in self.shards:
             shard.reset(self.generator)
+
+    def copy(self) -> "Loader":
+        """An independent loader at the same place. It shares the tokens, which may be memory maps of gigabytes."""
+        return deepcopy(self, {id(shard.tokens): shard.tokens for shard in self.shards})
 
     def batch(self, sequences: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets, each int64 (sequences, seq_len)."""

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from golf.model.attend import Attend
 from golf.model.norm import norm
 from golf.model.rotary import apply_rotary
 
@@ -21,8 +22,9 @@ def exclude_self(y: Tensor, v: Tensor) -> Tensor:
 class Attention(nn.Module):
     """x (batch, length, width) → the same shape. `xsa` switches exclude_self on for this layer."""
 
-    def __init__(self, width: int, num_heads: int, num_kv_heads: int, qk_gain_init: float, xsa: bool):
+    def __init__(self, attend: Attend, width: int, num_heads: int, num_kv_heads: int, qk_gain_init: float, xsa: bool):
         super().__init__()
+        self.attend = attend
         self.head_size = width // num_heads
         self.xsa = xsa
         self.c_q = nn.Linear(width, num_heads * self.head_size, bias=False)
@@ -37,9 +39,7 @@ class Attention(nn.Module):
         k = apply_rotary(norm(self.c_k(x).unflatten(-1, heads)), cos, sin)
         v = self.c_v(x).unflatten(-1, heads)
         q = q * self.q_gain.to(q.dtype)[:, None]
-        y = F.scaled_dot_product_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=True, enable_gqa=True
-        ).transpose(1, 2)
+        y = self.attend(q, k, v)
         if self.xsa:
             y = exclude_self(y, v)
         return self.proj(y.flatten(2))

@@ -1,12 +1,14 @@
 """The SP8192 stack: a GPT with depth recurrence, parallel residuals, gated skips and a tied head (spec: Model)."""
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from golf.errors import UserError
+from golf.model.attend import Attend, sdpa
 from golf.model.attention import Attention
 from golf.model.block import MLP, Block
 from golf.model.layer_order import layer_order
@@ -20,10 +22,15 @@ class GPT(nn.Module):
     `recurrent` selects the layer order of the next forward pass; training starts without recurrence and switches it
     on, everything after training uses it. `extra_embedding`, where one is set, maps ids to rows that are added to
     the token embedding before the first norm.
+
+    `embed_dtype` is the type of the token embedding as a parameter. `residual_dtype` autocast lets the residual stream
+    have the type that the layers compute in; embedding leaves it at that of the summed embeddings, as the record did:
+    there a float32 extra embedding turns a bfloat16 stream into float32.
     """
 
     def __init__(
         self,
+        attend: Attend = sdpa,
         *,
         vocab_size: int,
         seq_len: int,
@@ -45,6 +52,8 @@ class GPT(nn.Module):
         ln_scale: bool,
         logit_softcap: float,
         embed_init_std: float,
+        embed_dtype: Literal["float32", "bfloat16"],
+        residual_dtype: Literal["autocast", "embedding"],
     ):
         super().__init__()
         _require(model_dim % num_heads == 0, f"model.num_heads={num_heads} must divide model.model_dim={model_dim}")
@@ -78,7 +87,7 @@ class GPT(nn.Module):
             self.head_proj = nn.Linear(model_dim, embedding_dim, bias=False)
         self.blocks = nn.ModuleList(
             Block(
-                Attention(model_dim, num_heads, num_kv_heads, qk_gain_init, xsa=i >= num_layers - xsa_last_n),
+                Attention(attend, model_dim, num_heads, num_kv_heads, qk_gain_init, xsa=i >= num_layers - xsa_last_n),
                 MLP(model_dim, int(mlp_mult * model_dim)),
                 model_dim,
                 branch_scale=1 / math.sqrt(i + 1) if ln_scale else 1.0,
@@ -90,6 +99,8 @@ class GPT(nn.Module):
         self.skip_weights = nn.Parameter(torch.ones(skips, model_dim))
         self.skip_gates = nn.Parameter(torch.zeros(skips, model_dim)) if skip_gates else None
         self._initialise(embed_init_std)
+        self.tok_emb.to(getattr(torch, embed_dtype))
+        self.residual_dtype = residual_dtype
 
     @torch.no_grad()
     def _initialise(self, embed_std: float) -> None:
@@ -109,9 +120,7 @@ class GPT(nn.Module):
         x = self.tok_emb(ids)
         if self.extra_embedding is not None:
             x = x + self.extra_embedding(ids)
-        if torch.is_autocast_enabled(x.device.type):
-            x = x.to(torch.get_autocast_dtype(x.device.type))
-        x = norm(x)
+        x = norm(self._residual(x))
         if self.embed_proj is not None:
             x = self.embed_proj(x)
         x0 = x
@@ -128,6 +137,13 @@ class GPT(nn.Module):
         x = norm(x)
         return x if self.head_proj is None else self.head_proj(x)
 
+    def _residual(self, x: Tensor) -> Tensor:
+        """x in the dtype of the residual stream: what the layers compute in, or what the embeddings add up to."""
+        device = x.device.type
+        if not torch.is_autocast_enabled(device):
+            return x.float()
+        return x if self.residual_dtype == "embedding" else x.to(torch.get_autocast_dtype(device))
+
     def _skip(self, j: int, x: Tensor, skip: Tensor) -> Tensor:
         skip = self.skip_weights[j].to(x.dtype) * skip
         if self.skip_gates is None:
@@ -137,7 +153,8 @@ class GPT(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """Soft-capped logits (…, vocabulary), float32, of hidden states (…, embedding width)."""
         cap = self.logit_softcap
-        return cap * torch.tanh(F.linear(hidden, self.tok_emb.weight).float() / cap)
+        logits = F.linear(hidden, self.tok_emb.weight.to(hidden.dtype))
+        return cap * torch.tanh(logits.float() / cap)
 
     def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats per token (a scalar) of targets (batch, length)."""

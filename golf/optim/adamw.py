@@ -28,4 +28,4 @@ class AdamW(Optimizer):
             {"params": embeddings, "lr": embed_lr, "weight_decay": embed_decay},
             {"params": scalars, "lr": scalar_lr, "weight_decay": scalar_decay},
         ]
-        super().__init__(torch.optim.AdamW(groups, betas=(betas[0], betas[1]), eps=eps, foreach=True))
+        super().__init__(torch.optim.AdamW(groups, betas=(betas[0], betas[1]), eps=eps, fused=True))

@@ -39,7 +39,7 @@ class MuonAdamW(Optimizer):
             ],
             betas=(betas[0], betas[1]),
             eps=eps,
-            foreach=True,
+            fused=True,
         )
         super().__init__(self.muon, adamw)
         self.momentum_range = momentum_start, momentum

@@ -13,6 +13,7 @@ from golf.data.loader import Loader
 from golf.data.shard import read_shard
 from golf.evaluation.stream import Stream
 from golf.events import Listener
+from golf.model.attend import Attend
 from golf.model.gpt import GPT
 from golf.run_files import RunFiles
 
@@ -21,7 +22,8 @@ from golf.run_files import RunFiles
 class Work:
     """What a stage works with.
 
-    `stream` is the validation stream, on `device`; `data_digests` is what Dataset.digests returned.
+    `stream` is the validation stream, on `device`; `data_digests` is what Dataset.digests returned; `attend` is the
+    implementation of attention.
     """
 
     config: Mapping[str, Any]
@@ -30,6 +32,7 @@ class Work:
     data_digests: Mapping[str, Any]
     stream: Stream
     device: torch.device
+    attend: Attend
     events: Listener
 
     def build(self, group: str, *inputs: Any) -> Any:
@@ -44,12 +47,18 @@ class Work:
     def model_shape(self) -> GPT:
         """The configured model without memory for its weights: for checks."""
         with torch.device("meta"):
-            return self.build("model")
+            return self.build("model", self.attend)
+
+    def new_model(self) -> GPT:
+        """The configured model on the device, at its initial weights."""
+        return self.build("model", self.attend).to(self.device)
 
     def load_model(self, state: Mapping[str, torch.Tensor]) -> GPT:
         """The configured model, recurrent, with a copy of the given weights on the device."""
         model = self.model_shape()
-        model.load_state_dict({name: tensor.to(self.device, copy=True) for name, tensor in state.items()}, assign=True)
+        types = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+        on_device = {name: tensor.to(self.device, types[name], copy=True) for name, tensor in state.items()}
+        model.load_state_dict(on_device, assign=True)
         return model
 
 

@@ -29,7 +29,7 @@ class Train(Stage):
             return evaluation.plain_score(model, work.stream, work.events)
 
         torch.manual_seed(work.config["seed"])
-        model = work.build("model").to(work.device)
+        model = work.new_model()
         optimizer = work.build("optimizer", model)
         trained = work.build("trainer").train(model, optimizer, work.loader(), validate, work.events)
         raw = prequant = validate(model)

@@ -16,6 +16,7 @@ from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
 from golf.train.clock import Clock, lr_scale
 from golf.train.ema import EMA
+from golf.train.warmup import Pace, warm_up
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Trainer:
     A step takes `batch_tokens` in `micro_batches` parts. Depth recurrence is switched on at progress
     `recurrence_start`; the learning rate falls over the last `warmdown` of the progress. `ema` is the decay of the
     average or null. A curve point is emitted every `log_every` steps, a validation every `validate_every` (or never).
+    Before the clock starts, `warmup_steps` steps in each layer order are taken and undone. `compile` compiles the
+    model.
     """
 
     steps: int
@@ -49,6 +52,8 @@ class Trainer:
     ema: float | None
     log_every: int
     validate_every: int | None
+    warmup_steps: int
+    compile: bool
 
     def check(self, seq_len: int) -> None:
         """Raise UserError for values that cannot work together."""
@@ -71,9 +76,24 @@ class Trainer:
         self, model: GPT, optimizer: Optimizer, loader: Loader, validate: Callable[[GPT], Score], events: Listener
     ) -> Trained:
         """Train `model` in place; `validate` scores it. Afterwards the model holds the last weights, recurrent."""
+        parameters = list(optimizer.parameters())
+
+        def update(step: int, scale: float, batches: Loader) -> Tensor:
+            loss = self._backward(model, batches)
+            nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
+            optimizer.step(step, scale)
+            optimizer.zero_grad()
+            return loss
+
+        if self.compile:
+            model.compile(dynamic=False)
+        if self.warmup_steps:
+            spare = loader.copy()
+            warm_up(model, optimizer, self.warmup_steps, lambda step: update(step, 1.0, spare))
+            events.event("warmed_up", steps=2 * self.warmup_steps)
         budget = None if self.budget_seconds is None else self.budget_seconds - self.reserve_seconds
         clock = Clock(self.steps, budget)
-        parameters = list(optimizer.parameters())
+        pace = Pace(model.tok_emb.weight.device)
         ema = None if self.ema is None else EMA(model, self.ema)
         model.recurrent = False
         step, ended = 0, False
@@ -83,12 +103,10 @@ class Trainer:
                 model.recurrent = True
                 events.event("recurrence_on", step=step, progress=progress)
             scale = lr_scale(progress, self.warmdown)
-            loss = self._backward(model, loader)
-            nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
-            optimizer.step(step, scale)
-            optimizer.zero_grad()
+            loss = update(step, scale, loader)
             if ema is not None:
                 ema.update()
+            pace.step()
             step += 1
             ended = clock.ended(step)
             if step == 1 or step % self.log_every == 0 or ended:

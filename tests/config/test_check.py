@@ -73,6 +73,7 @@ GOOD: dict[str, Any] = {
     "stages": ["train", "evaluate"],
     "input": None,
     "device": "auto",
+    "attention": "auto",
     "threads": None,
 }
 
@@ -103,9 +104,9 @@ def test_a_good_configuration_passes() -> None:
     ("config", "message"),
     [
         # unknown
-        (changed("sed", 3), "sed: no such key; did you mean seed? (keys: codec, data, device"),
-        (changed("_target_", "x"), "_target_: no such key (keys: codec"),
-        (changed("zzz", 3), "zzz: no such key (keys: codec"),
+        (changed("sed", 3), "sed: no such key; did you mean seed? (keys: attention, codec, data"),
+        (changed("_target_", "x"), "_target_: no such key (keys: attention"),
+        (changed("zzz", 3), "zzz: no such key (keys: attention"),
         (
             changed("ttt.hash_embedd", True),
             "ttt.hash_embedd: no such key; did you mean hash_embed? "
