@@ -74,7 +74,7 @@ def run_job(cfg: DictConfig) -> float | None:
         from golf import pipeline  # imports torch and all, which --help must not
 
         choices = {key: str(option) for key, option in job.runtime.choices.items() if not key.startswith("hydra/")}
-        overridden = frozenset(re.split(r"[.=@]", override.lstrip("+~"))[0] for override in job.overrides.task)
+        overridden = frozenset(re.split("[=@]", override.lstrip("+~"))[0] for override in job.overrides.task)
         return pipeline.run(config, directory, choices, overridden)["val_bpb"]
     except UserError as error:
         with suppress(OSError):

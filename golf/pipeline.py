@@ -9,7 +9,6 @@ import torch
 from omegaconf import OmegaConf
 
 from golf import results
-from golf.artifact import read_artifact
 from golf.atomic import replacing, write_json
 from golf.build import build
 from golf.code_size import estimate_code_bytes
@@ -18,10 +17,11 @@ from golf.device import peak_memory, pick_device, reset_peak_memory
 from golf.errors import UserError
 from golf.evaluation.stream import Stream, unigram
 from golf.events import Events, Job
+from golf.input_model import with_model_of
 from golf.model.attend import Attend, choose
 from golf.plots import plot_all
 from golf.provenance import provenance
-from golf.run_files import CHECKPOINT, RESULTS, RunFiles
+from golf.run_files import RESULTS, RunFiles
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, Work
@@ -37,15 +37,17 @@ def run(
 ) -> dict[str, Any]:
     """Run the selected stages and return the content of results.json.
 
-    config: resolved and checked; choices: the option of each group; overridden: the groups that the command line
-    touched. Raises UserError for a mistake that can be seen beforehand, and then has written nothing to `directory`.
+    config: resolved and checked; choices: the option of each group; overridden: the keys and groups that the
+    command line set. Raises UserError for a mistake that can be seen beforehand, and then has written nothing to
+    `directory`.
     """
     stages = [stage for stage in STAGES if stage.name in config["stages"]]
     if not stages:
         raise UserError(f"stages=[] selects nothing; choose from {[stage.name for stage in STAGES]}")
     files = RunFiles(directory, config["input"])
     _check_inputs(stages, files)
-    config = _with_model_of_input(config, stages, files, overridden)
+    if stages[0].reads:
+        config = with_model_of(files.get(stages[0].reads[0]), config, overridden)
     device = pick_device(config["device"], config["threads"])
     attention, attend = choose(config["attention"], device)
     started = time.perf_counter()
@@ -121,41 +123,15 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any]) -> float:
 
 
 def _check_inputs(stages: Sequence[Stage], files: RunFiles) -> None:
-    """Every file that a stage reads is made by a stage before it, or is there already."""
+    """Every file that a stage reads is made by the stage before it, or the first stage finds it."""
     made: set[str | None] = set()
     for stage in stages:
         for name in stage.reads:
-            if name not in made and files.find(name) is None:
-                maker = next(other.name for other in STAGES if other.writes == name)
-                raise UserError(
-                    f"stages={[s.name for s in stages]}: {stage.name} needs {name}, which the stage {maker} makes; "
-                    f"add {maker} to stages, or give input=<a run directory that has it>"
-                )
+            if name in made or (stage is stages[0] and files.find(name) is not None):
+                continue
+            maker = next(other.name for other in STAGES if other.writes == name)
+            raise UserError(
+                f"stages={[s.name for s in stages]}: {stage.name} needs {name}, which the stage {maker} makes; "
+                f"add {maker} to stages{', or give input=<a run directory that has it>' * (stage is stages[0])}"
+            )
         made.add(stage.writes)
-
-
-def _with_model_of_input(
-    config: Mapping[str, Any], stages: Sequence[Stage], files: RunFiles, overridden: frozenset[str]
-) -> Mapping[str, Any]:
-    """The configuration with the model that the input file was made with: checkpoints and artifacts say which.
-
-    Raises UserError if the command line asks for another one.
-    """
-    first = stages[0].reads[0] if stages and stages[0].reads else None
-    if first is None:
-        return config
-    path = files.get(first)
-    if first == CHECKPOINT:
-        model = torch.load(path, map_location="meta", weights_only=True)["model"]
-    else:
-        model = read_artifact(path, codec=config["codec"]).model
-    ours = config["model"]
-    differing = sorted(key for key in {*ours, *model} if ours.get(key) != model.get(key))
-    # A class that a file names is never built unless the configuration names it too.
-    if differing and ("model" in overridden or "_target_" in differing):
-        key = differing[0]
-        raise UserError(
-            f"model.{key}={ours.get(key)}, but {path} holds a model with {model.get(key)}: "
-            "leave the model to the input, or train one"
-        )
-    return {**config, "model": model}

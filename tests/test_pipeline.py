@@ -97,12 +97,18 @@ def test_training_alone_ends_with_the_score_before_quantization(tmp_path):
 
 def test_the_model_comes_from_the_input(base, tmp_path):
     directory, results = base
-    artifact = directory / "artifact.golf"
-    again = run(tmp_path, "stages=[evaluate]", f"input={artifact}", "model=small", "data=fixture")
+    alone = ["stages=[evaluate]", f"input={directory / 'artifact.golf'}"]
+    again = run(tmp_path / "a", *alone, "model=small", "data=fixture")
     assert again["ttt"] == results["ttt"]
-    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["model"]["model_dim"] == 32
-    with pytest.raises(UserError, match=r"model\.num_loops=0, but .* holds a model with 2"):
-        run(tmp_path, "stages=[evaluate]", f"input={artifact}", "model.num_loops=0", overridden=frozenset({"model"}))
+    assert yaml.safe_load((tmp_path / "a" / "config.yaml").read_text())["model"]["model_dim"] == 32
+    capped = run(tmp_path / "b", *alone, "model.logit_softcap=5.0", overridden=frozenset({"model.logit_softcap"}))
+    assert capped["quantized"] != results["quantized"]
+    assert yaml.safe_load((tmp_path / "b" / "config.yaml").read_text())["model"]["logit_softcap"] == 5.0
+    problem = r"model\.num_loops=0 does not fit .*: skip_gates is \(5, 32\) there and \(3, 32\) in this model"
+    with pytest.raises(UserError, match=problem):
+        run(tmp_path / "c", *alone, "model.num_loops=0", overridden=frozenset({"model.num_loops"}))
+    with pytest.raises(UserError, match="does not fit"):
+        run(tmp_path / "c", *alone, "model=small", overridden=frozenset({"model"}))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +116,7 @@ def test_the_model_comes_from_the_input(base, tmp_path):
     [
         (["stages=[evaluate]"], "evaluate needs artifact.golf, which the stage quantize makes"),
         (["stages=[quantize,evaluate]"], "quantize needs checkpoint.pt, which the stage train makes"),
+        (["stages=[train,evaluate]"], "evaluate needs artifact.golf, which the stage quantize makes"),
         (["stages=[evaluate]", "input=nowhere"], "input=nowhere does not exist"),
         (["model.vocab_size=321"], "model.vocab_size"),
         (["model.seq_len=16384"], "16384 [+] 1"),

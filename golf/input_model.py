@@ -1,0 +1,52 @@
+"""The model that an input file holds: checkpoints and artifacts say which, a configuration need not."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from golf.artifact import read_artifact
+from golf.build import build
+from golf.errors import UserError
+from golf.run_files import CHECKPOINT
+
+Shapes = Mapping[str, torch.Size]
+
+
+def with_model_of(path: Path, config: Mapping[str, Any], overridden: frozenset[str]) -> dict[str, Any]:
+    """`config` with the model of the checkpoint or artifact at `path`; keys that the command line set stay as they are.
+
+    overridden: what the command line touched, as in {"model.num_loops", "ttt"}. Raises UserError if the weights in the
+    file do not fit the model that results, or if the command line chose another model as a whole.
+    """
+    theirs, shapes = _read(path, config["codec"])
+    ours = config["model"]
+    # A class that a file names is never built unless the configuration names it too.
+    kept = [key for key in ours if key == "_target_" or {"model", f"model.{key}"} & overridden]
+    model = {**theirs, **{key: ours[key] for key in kept}}
+    changed = [f"model.{key}={model[key]}" for key in kept if model[key] != theirs.get(key)]
+    if changed:
+        _check_fit(model, shapes, f"{' '.join(changed)} does not fit {path}")
+    return {**config, "model": model}
+
+
+def _read(path: Path, codec: Mapping[str, Any]) -> tuple[dict[str, Any], Shapes]:
+    """The model's configuration and the shapes of its tensors."""
+    if path.name == CHECKPOINT:
+        checkpoint = torch.load(path, map_location="meta", weights_only=True)
+        return checkpoint["model"], {name: tensor.shape for name, tensor in checkpoint["raw"].items()}
+    artifact = read_artifact(path, codec=codec)
+    return artifact.model, {name: tensor.shape for name, tensor in artifact.tensors().items()}
+
+
+def _check_fit(model: Mapping[str, Any], shapes: Shapes, complaint: str) -> None:
+    try:
+        with torch.device("meta"):
+            wanted = {name: tensor.shape for name, tensor in build(model).state_dict().items()}
+    except TypeError as error:
+        raise UserError(f"{complaint}: {error}") from error
+    for name in sorted({*wanted, *shapes}):
+        if wanted.get(name) != shapes.get(name):
+            there, here = (tuple(found[name]) if name in found else "absent" for found in (shapes, wanted))
+            raise UserError(f"{complaint}: {name} is {there} there and {here} in this model")
