@@ -1,0 +1,132 @@
+"""Windows over the validation stream: each target once, in order, with enough context; and reading them."""
+
+import golden
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golf.data.tokenizer import ByteTable
+from golf.errors import UserError
+from golf.evaluation.sliding import Sliding
+from golf.evaluation.stream import Stream
+from golf.evaluation.windows import sliding_windows
+from golf.events import Listener
+
+sizes = st.integers(1, 40).flatmap(
+    lambda seq_len: st.tuples(st.integers(1, 300), st.just(seq_len), st.integers(1, seq_len))
+)
+
+
+def sliding(**changes) -> Sliding:
+    return Sliding(**{"stride": 8, "batch_tokens": 128, "logits_dtype": "float32"} | changes)
+
+
+# Windows
+
+
+@given(sizes)
+def test_every_target_is_scored_once_and_in_order(size):
+    num_targets, seq_len, stride = size
+    windows = sliding_windows(num_targets, seq_len, stride)
+    scored = [t for first, end in zip(windows.first, windows.end, strict=True) for t in range(first, end)]
+    assert scored == list(range(num_targets))
+
+
+@given(sizes)
+def test_windows_start_every_stride_as_long_as_there_is_a_target_left(size):
+    """Spec: Evaluation, word for word; and what a window reads is all it scores."""
+    num_targets, seq_len, stride = size
+    windows = sliding_windows(num_targets, seq_len, stride)
+    starts = [0] + [s for s in range(stride, num_targets, stride) if s + seq_len - stride < num_targets]
+    assert windows.start.tolist() == starts
+    assert len(windows) == len(starts)
+    assert windows.seq_len == seq_len
+    assert (windows.end - windows.start <= seq_len).all()
+    assert windows.first[0] == 0
+    assert (windows.first[1:] - windows.start[1:] == seq_len - stride).all()  # the context of what it scores
+    assert (windows.end[:-1] - windows.start[:-1] == seq_len).all()  # only the last is cut short
+
+
+@given(st.integers(1, 300), st.integers(1, 40))
+def test_stride_of_a_sequence_is_plain(num_targets, seq_len):
+    windows = sliding_windows(num_targets, seq_len, seq_len)
+    assert windows.start.tolist() == windows.first.tolist() == list(range(0, num_targets, seq_len))
+
+
+def test_the_records_windows():
+    windows = sliding_windows(40_540_160, 2048, 64)
+    assert len(windows) == 1 + (40_540_160 - 2048) // 64
+    assert (windows.start[1], windows.first[1], windows.end[0], windows.end[1]) == (64, 2048, 2048, 2112)
+    assert windows.end[-1] == 40_540_160
+
+
+@given(sizes, st.integers(1, 9))
+def test_slices_are_the_windows_themselves(size, at_once):
+    windows = sliding_windows(*size)
+    parts = [windows[begin : begin + at_once] for begin in range(0, len(windows), at_once)]
+    for field in ("start", "first", "end"):
+        assert np.concatenate([getattr(part, field) for part in parts]).tolist() == getattr(windows, field).tolist()
+
+
+@pytest.mark.parametrize("stride", [0, -1, 33])
+def test_a_stride_that_leaves_gaps(stride):
+    with pytest.raises(UserError, match=f"evaluation.stride={stride} .*model.seq_len=32"):
+        sliding(stride=stride).windows(100, 32)
+
+
+# Reading them with the golden model: sequences of 32
+
+
+@pytest.fixture(scope="module")
+def stream() -> Stream:
+    ones, no = np.ones(128, np.int16), np.zeros(128, bool)
+    tokens = np.random.default_rng(0).integers(128, size=201).astype(np.uint16)
+    return Stream(tokens, ByteTable(ones, no, no), torch.device("cpu"))
+
+
+def losses(stream: Stream, **changes) -> torch.Tensor:
+    evaluation, model = sliding(**changes), golden.model()
+    windows = evaluation.windows(stream.num_targets, model.seq_len)
+    return torch.cat(list(evaluation.losses(model, stream, windows)))
+
+
+@torch.no_grad()
+def test_losses_are_those_of_each_window_alone(stream):
+    model = golden.model()
+    expected = []
+    for window in range(0, 200 - 24, 8):
+        ids = stream.tokens[window : window + 32]  # the last is cut short
+        logits = model.logits(model.hidden(ids[None]))[0]
+        targets = stream.tokens[window + 1 : window + 33]
+        logits = logits[: len(targets)]
+        nats = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+        expected.append(nats if window == 0 else nats[24:])
+    torch.testing.assert_close(losses(stream), torch.cat(expected), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 32, 96, 100_000])
+def test_batches_do_not_change_the_losses(stream, batch_tokens):
+    torch.testing.assert_close(losses(stream, batch_tokens=batch_tokens), losses(stream), rtol=0, atol=1e-4)
+
+
+def test_rounded_logits_are_the_sliding_windows_alone(stream):
+    rounded, exact = sliding(logits_dtype="bfloat16"), sliding()
+    model, listener = golden.model(), Listener()
+    assert rounded.plain_score(model, stream, listener) == exact.plain_score(model, stream, listener)
+    a, b = (each.sliding_score(model, stream, listener).val_loss for each in (rounded, exact))
+    assert 1e-7 < abs(a - b) < 1e-2
+
+
+def test_sliding_by_whole_sequences_is_plain(stream):
+    evaluation, model = sliding(stride=32), golden.model()
+    plain = evaluation.plain_score(model, stream, Listener())
+    assert evaluation.sliding_score(model, stream, Listener()) == plain
+
+
+def test_scoring_trains_nothing(stream):
+    evaluation, model = sliding(), golden.model()
+    for nats in evaluation.losses(model, stream, evaluation.windows(stream.num_targets, model.seq_len)):
+        assert nats.grad_fn is None
+        assert torch.is_grad_enabled()  # for whoever trains between two batches
