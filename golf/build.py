@@ -20,7 +20,11 @@ def build(spec: Mapping[str, Any], *inputs: Any) -> Any:
     """Build what `spec` names.
 
     Its keys are the keyword-only parameters of the class; what a stage hands over at run time (`inputs`) are the
-    positional ones. So the keyword-only part of a signature is exactly what may stand in a YAML file.
+    positional ones. So the keyword-only part of a signature is exactly what may stand in a YAML file. Raises UserError
+    if the class refuses a value.
     """
     arguments = {key: value for key, value in spec.items() if key != "_target_"}
-    return resolve(spec["_target_"])(*inputs, **arguments)
+    try:
+        return resolve(spec["_target_"])(*inputs, **arguments)
+    except ValueError as error:  # how PyTorch's classes, for one, say that an argument is out of range
+        raise UserError(f"{spec['_target_']}: {error}") from error

@@ -4,7 +4,7 @@ import resource
 
 import torch
 
-from golf.errors import UserError
+from golf.errors import UserError, require
 
 
 def pick_device(name: str, threads: int | None) -> torch.device:
@@ -13,6 +13,7 @@ def pick_device(name: str, threads: int | None) -> torch.device:
     `threads` limits the CPU threads of this process.
     """
     if threads is not None:
+        require(threads > 0, f"threads={threads} must be at least 1")
         torch.set_num_threads(threads)
     available = torch.cuda.is_available()
     if name == "cuda" and not available:

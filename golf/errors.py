@@ -7,3 +7,9 @@ class UserError(Exception):
     The message is one line that names the culprit and what to do; the launcher prints it without a traceback and
     exits with code 2.
     """
+
+
+def require(condition: bool, otherwise: str) -> None:
+    """Raise UserError with the message `otherwise` unless the condition holds."""
+    if not condition:
+        raise UserError(otherwise)

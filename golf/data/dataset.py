@@ -13,7 +13,7 @@ import numpy as np
 from golf.data.digest import sha256
 from golf.data.shard import read_shard, shard_length
 from golf.data.tokenizer import ByteTable, read_byte_table
-from golf.errors import UserError
+from golf.errors import UserError, require
 from golf.events import Listener
 
 
@@ -44,7 +44,9 @@ class Dataset:
 
         Raises UserError if it is shorter than one sequence and its last target.
         """
-        stream = np.concatenate([read_shard(file) for file in self.val_files])[: self.val_tokens]
+        kept = self.val_tokens
+        require(kept is None or kept > 0, f"data.val_tokens={kept} must be at least 1, or null for all")
+        stream = np.concatenate([read_shard(file) for file in self.val_files])[:kept]
         sequences = (len(stream) - 1) // seq_len
         if sequences < 1:
             raise UserError(

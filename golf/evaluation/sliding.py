@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from golf.device import autocast
-from golf.errors import UserError
+from golf.errors import require
 from golf.evaluation.stream import Score, Stream, Tally
 from golf.evaluation.windows import Windows, sliding_windows
 from golf.events import Listener
@@ -27,9 +27,12 @@ class Sliding:
     batch_tokens: int
     logits_dtype: Literal["float32", "bfloat16"]
 
+    def __post_init__(self) -> None:
+        require(self.batch_tokens > 0, f"evaluation.batch_tokens={self.batch_tokens} must be at least 1")
+
     def windows(self, num_targets: int, seq_len: int) -> Windows:
-        if not 0 < self.stride <= seq_len:
-            raise UserError(f"evaluation.stride={self.stride} must lie between 1 and model.seq_len={seq_len}")
+        in_range = 0 < self.stride <= seq_len
+        require(in_range, f"evaluation.stride={self.stride} must lie between 1 and model.seq_len={seq_len}")
         return sliding_windows(num_targets, seq_len, self.stride)
 
     def plain_score(self, model: GPT, stream: Stream, events: Listener) -> Score:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from golf.errors import UserError
+from golf.errors import require
 from golf.model.attend import Attend, sdpa
 from golf.model.attention import Attention
 from golf.model.block import MLP, Block
@@ -56,16 +56,22 @@ class GPT(nn.Module):
         residual_dtype: Literal["autocast", "embedding"],
     ):
         super().__init__()
-        _require(model_dim % num_heads == 0, f"model.num_heads={num_heads} must divide model.model_dim={model_dim}")
+        sizes = {"vocab_size": vocab_size, "seq_len": seq_len, "num_layers": num_layers, "model_dim": model_dim}
+        sizes |= {"embedding_dim": embedding_dim, "num_heads": num_heads, "num_kv_heads": num_kv_heads}
+        for name, size in sizes.items():
+            require(size > 0, f"model.{name}={size} must be at least 1")
+        require(int(mlp_mult * model_dim) > 0, f"model.mlp_mult={mlp_mult} leaves the MLP no hidden unit")
+        require(num_loops >= 0, f"model.num_loops={num_loops} must not be negative")
+        require(model_dim % num_heads == 0, f"model.num_heads={num_heads} must divide model.model_dim={model_dim}")
         head_size = model_dim // num_heads
-        _require(
+        require(
             num_heads % num_kv_heads == 0, f"model.num_kv_heads={num_kv_heads} must divide model.num_heads={num_heads}"
         )
-        _require(
+        require(
             rope_dims % 2 == 0 and 2 < rope_dims <= head_size,
             f"model.rope_dims={rope_dims} must be even, above 2 and at most the head size {head_size}",
         )
-        _require(
+        require(
             0 <= loop_start <= loop_end < num_layers,
             f"model.loop_start={loop_start} … model.loop_end={loop_end} must lie within model.num_layers={num_layers}",
         )
@@ -160,8 +166,3 @@ class GPT(nn.Module):
         """Mean cross-entropy in nats per token (a scalar) of targets (batch, length)."""
         logits = self.logits(self.hidden(ids))
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-
-
-def _require(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise UserError(otherwise)

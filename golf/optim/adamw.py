@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from golf.errors import require
 from golf.optim.optimizer import Optimizer, split_parameters
 
 
@@ -22,6 +23,7 @@ class AdamW(Optimizer):
         betas: list[float],
         eps: float,
     ):
+        require(len(betas) == 2, f"optimizer.betas={betas} must be two numbers")
         matrices, embeddings, scalars = split_parameters(model)
         groups = [
             {"params": matrices, "lr": matrix_lr, "weight_decay": matrix_decay},

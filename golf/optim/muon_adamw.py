@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from golf.errors import require
 from golf.optim.muon import Muon
 from golf.optim.optimizer import Optimizer, split_parameters
 
@@ -30,6 +31,9 @@ class MuonAdamW(Optimizer):
         betas: list[float],
         eps: float,
     ):
+        require(momentum_steps > 0, f"optimizer.momentum_steps={momentum_steps} must be at least 1")
+        require(ns_steps >= 0, f"optimizer.ns_steps={ns_steps} must not be negative")
+        require(len(betas) == 2, f"optimizer.betas={betas} must be two numbers")
         matrices, embeddings, scalars = split_parameters(model)
         self.muon = Muon(matrices, matrix_lr, momentum_start, matrix_decay, ns_steps)
         adamw = torch.optim.AdamW(

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from golf.errors import require
+
 
 class Optimizer:
     """Base of the classes that conf/optimizer names: `__init__(self, model, *, …)` hands its parts to this one."""
@@ -14,6 +16,7 @@ class Optimizer:
         self.parts = parts
         for part in parts:
             for group in part.param_groups:
+                require(group["lr"] >= 0, f"optimizer: a learning rate of {group['lr']} is negative")
                 group["base_lr"] = group["lr"]
 
     def parameters(self) -> Iterator[nn.Parameter]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from golf.data.loader import Loader
+from golf.errors import require
 from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.quantizer.hessian import collect_hessians
@@ -18,6 +19,13 @@ class GPTQ(SDClipQuantizer):
     calibration_tokens: int
     block_size: int
     damping: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("calibration_batches", "calibration_tokens", "block_size"):
+            value = getattr(self, name)
+            require(value > 0, f"quantizer.{name}={value} must be at least 1")
+        require(self.damping > 0, f"quantizer.damping={self.damping} must be above 0")
 
     def calibrate(self, model: GPT, loader: Loader, events: Listener) -> dict[str, Tensor]:
         return collect_hessians(model, loader, self.calibration_batches, self.calibration_tokens, events)

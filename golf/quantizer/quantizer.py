@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from golf.artifact import Quantized, State
+from golf.errors import require
 from golf.events import Listener
 
 if TYPE_CHECKING:
@@ -53,6 +54,14 @@ class SDClipQuantizer(Quantizer):
     matrix_clip: float
     embed_bits: int
     embed_clip: float
+
+    def __post_init__(self) -> None:
+        for part, bits, clip in (
+            ("matrix", self.matrix_bits, self.matrix_clip),
+            ("embed", self.embed_bits, self.embed_clip),
+        ):
+            require(2 <= bits <= 8, f"quantizer.{part}_bits={bits} must lie between 2 and 8")
+            require(clip > 0, f"quantizer.{part}_clip={clip} must be above 0")
 
     def quantize(self, model: "GPT", loader: "Loader", events: Listener) -> State:
         state: State = {name: tensor.half().cpu() for name, tensor in model.state_dict().items()}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from golf.data.loader import Loader
 from golf.device import autocast
-from golf.errors import UserError
+from golf.errors import UserError, require
 from golf.evaluation.stream import Score
 from golf.events import Listener
 from golf.model.gpt import GPT
@@ -56,14 +56,18 @@ class Trainer:
     compile: bool
 
     def check(self, seq_len: int) -> None:
-        """Raise UserError for values that cannot work together."""
+        """Raise UserError for values that are out of range or cannot work together."""
+        for name in ("steps", "batch_tokens", "micro_batches", "log_every"):
+            value = getattr(self, name)
+            require(value > 0, f"trainer.{name}={value} must be at least 1")
+        require(self.warmup_steps >= 0, f"trainer.warmup_steps={self.warmup_steps} must not be negative")
+        require(self.grad_clip > 0, f"trainer.grad_clip={self.grad_clip} must be above 0")
+        require(0 <= self.warmdown <= 1, f"trainer.warmdown={self.warmdown} must be a share from 0 to 1")
         if self.batch_tokens % (self.micro_batches * seq_len):
             raise UserError(
                 f"trainer.batch_tokens={self.batch_tokens} must be a multiple of "
                 f"trainer.micro_batches={self.micro_batches} times model.seq_len={seq_len}"
             )
-        if self.steps < 1:
-            raise UserError(f"trainer.steps={self.steps} must be at least 1")
         if self.ema is not None and not 0 <= self.ema < 1:
             raise UserError(f"trainer.ema={self.ema} must be a decay of at least 0 and below 1, or null")
         if self.budget_seconds is not None and self.budget_seconds <= self.reserve_seconds:

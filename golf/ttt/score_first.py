@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from golf.device import autocast
-from golf.errors import UserError
+from golf.errors import require
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Score, Stream, Tally
 from golf.events import Listener
@@ -39,12 +39,19 @@ class ScoreFirst(Strategy):
     hash_lr_scale: float
 
     def check(self, model: GPT) -> None:
-        if self.freeze_blocks > len(model.blocks):
-            raise UserError(f"ttt.freeze_blocks={self.freeze_blocks}, but the model has {len(model.blocks)} blocks")
-        if self.chunk_tokens < model.seq_len:
-            raise UserError(f"ttt.chunk_tokens={self.chunk_tokens} is below model.seq_len={model.seq_len}")
-        if self.parameters == "recurrent" and not model.looped_blocks:
-            raise UserError("ttt.parameters=recurrent needs a model with recurrence (model.num_loops above 0)")
+        for name, least in (("epochs", 0), ("freeze_blocks", 0), ("batch_seqs", 1), ("hash_buckets", 1)):
+            value = getattr(self, name)
+            require(value >= least, f"ttt.{name}={value} must be at least {least}")
+        for name in ("lr", "momentum", "hash_lr_scale"):
+            value = getattr(self, name)
+            require(value >= 0, f"ttt.{name}={value} must not be negative")
+        require(self.grad_clip > 0, f"ttt.grad_clip={self.grad_clip} must be above 0")
+        blocks = len(model.blocks)
+        require(self.freeze_blocks <= blocks, f"ttt.freeze_blocks={self.freeze_blocks}: the model has {blocks} blocks")
+        long_enough = self.chunk_tokens >= model.seq_len
+        require(long_enough, f"ttt.chunk_tokens={self.chunk_tokens} is below model.seq_len={model.seq_len}")
+        trainable = self.parameters == "all" or len(model.looped_blocks) > 0
+        require(trainable, "ttt.parameters=recurrent needs a model with recurrence (model.num_loops above 0)")
 
     def score(self, model: GPT, stream: Stream, evaluation: Sliding, events: Listener) -> Score:
         if self.hash_embed:

@@ -17,6 +17,7 @@ from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.paths import config_dir
 from golf.quantizer.hessian import collect_hessians
+from golf.quantizer.quantizer import round_to_codes
 
 PARTS = ["attn.c_q", "attn.c_k", "attn.c_v", "attn.proj", "mlp.fc", "mlp.proj"]
 
@@ -196,3 +197,4 @@ def test_a_row_of_zeros():
         tensor = quantize(fresh, name)["blocks.0.mlp.proj.weight"]
         assert not tensor.scale.any()
         assert not tensor.codes.any()
+    assert torch.equal(round_to_codes(torch.zeros(2, 3), torch.zeros(2, 1), 6), torch.zeros(2, 3))
