@@ -8,6 +8,7 @@ import torch
 
 from golf.artifact import read_artifact
 from golf.build import build
+from golf.checkpoint import read_checkpoint
 from golf.errors import UserError
 from golf.run_files import CHECKPOINT
 
@@ -34,8 +35,8 @@ def with_model_of(path: Path, config: Mapping[str, Any], overridden: frozenset[s
 def _read(path: Path, codec: Mapping[str, Any]) -> tuple[dict[str, Any], Shapes]:
     """The model's configuration and the shapes of its tensors."""
     if path.name == CHECKPOINT:
-        checkpoint = torch.load(path, map_location="meta", weights_only=True)
-        return checkpoint["model"], {name: tensor.shape for name, tensor in checkpoint["raw"].items()}
+        checkpoint = read_checkpoint(path, "meta")
+        return dict(checkpoint["model"]), {name: tensor.shape for name, tensor in checkpoint["raw"].items()}
     artifact = read_artifact(path, codec=codec)
     return artifact.model, {name: tensor.shape for name, tensor in artifact.tensors().items()}
 

@@ -154,6 +154,7 @@ def test_the_model_comes_from_the_input(base, tmp_path):
         (["ttt.batch_seqs=0"], "ttt.batch_seqs=0"),
         (["ttt.epochs=-1"], "ttt.epochs=-1"),
         (["data.val_tokens=-5"], "data.val_tokens=-5"),
+        (["seed=-1"], "data.seed=-1"),
         (["data.val_tokens=7"], "7 validation tokens"),
         (["model.num_layers=0"], "model.num_layers=0"),
         (["model.mlp_mult=0.0"], "model.mlp_mult=0.0"),
@@ -259,6 +260,18 @@ def test_a_time_budget_ends_training(tmp_path):
     lines = jsonl.read(tmp_path)
     scales = [line["lr_scale"] for line in lines if line.get("stage") == "train" and line["kind"] == "metrics"]
     assert scales == sorted(scales, reverse=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", None], ids=["empty", "junk", "another_file_of_torch"])
+def test_a_damaged_checkpoint(tmp_path, content):
+    (tmp_path / "old").mkdir()
+    path = tmp_path / "old" / "checkpoint.pt"
+    if content is None:
+        torch.save({"weights": torch.zeros(3)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"checkpoint\.pt: (cannot be read as a|is no) checkpoint"):
+        run(tmp_path / "new", "stages=[quantize]", f"input={tmp_path / 'old'}")
 
 
 def test_an_artifact_of_another_tokenizer(base, tmp_path):

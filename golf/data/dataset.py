@@ -58,6 +58,7 @@ class Dataset:
         """Raises UserError if a model of `vocab_size` cannot be trained or scored on sequences of `seq_len` tokens."""
         if self.val_tokens is not None and self.val_tokens < 1:
             raise UserError(f"data.val_tokens={self.val_tokens}: must be positive, or null for all of them")
+        require(self.seed is None or self.seed >= 0, f"data.seed={self.seed} must not be negative")
         if vocab_size != self.vocab_size:
             raise UserError(
                 f"model.vocab_size is {vocab_size}, but the tokenizer {self.tokenizer} has {self.vocab_size} pieces: "

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import torch
-
 from golf.artifact import bytes_per_tensor, write_artifact
+from golf.checkpoint import read_checkpoint
 from golf.run_files import ARTIFACT, CHECKPOINT
 from golf.stages.stage import Stage, Work
 
@@ -20,7 +19,7 @@ class Quantize(Stage):
         work.build("codec")
 
     def run(self, work: Work) -> dict[str, Any]:
-        checkpoint = torch.load(work.files.get(CHECKPOINT), map_location="cpu", weights_only=True)
+        checkpoint = read_checkpoint(work.files.get(CHECKPOINT), "cpu")
         model = work.load_model(checkpoint["ema"] or checkpoint["raw"])
         state = work.build("quantizer").quantize(model, work.loader(), work.events)
         size = write_artifact(

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from golf.atomic import replacing
+from golf.checkpoint import Checkpoint, write_checkpoint
 from golf.evaluation.stream import Score
 from golf.model.gpt import GPT
 from golf.run_files import CHECKPOINT
@@ -37,9 +37,8 @@ class Train(Stage):
             model.load_state_dict(trained.ema)
             prequant = validate(model)
         work.events.metrics("validate", trained.steps, val_loss=prequant.val_loss, val_bpb=prequant.val_bpb)
-        checkpoint = {"model": work.config["model"], "raw": trained.raw, "ema": trained.ema}
-        with replacing(work.files.path(CHECKPOINT)) as temporary:
-            torch.save(checkpoint, temporary)
+        checkpoint: Checkpoint = {"model": work.config["model"], "raw": trained.raw, "ema": trained.ema}
+        write_checkpoint(work.files.path(CHECKPOINT), checkpoint)
         return {
             "steps": trained.steps,
             "tokens": trained.tokens,

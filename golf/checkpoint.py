@@ -1,0 +1,38 @@
+"""The checkpoint: train's output, quantize's input."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+
+from golf.atomic import replacing
+from golf.errors import UserError
+
+
+class Checkpoint(TypedDict):
+    """The model group's configuration, the last weights and their average (None without EMA), by the model's names."""
+
+    model: Mapping[str, Any]
+    raw: dict[str, Tensor]
+    ema: dict[str, Tensor] | None
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    with replacing(path) as temporary:
+        torch.save(checkpoint, temporary)
+
+
+def read_checkpoint(path: Path, device: str) -> Checkpoint:
+    """Read a checkpoint onto `device` (`meta`: shapes alone), executing nothing that is in it.
+
+    Raises UserError if the file is none.
+    """
+    try:
+        checkpoint = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # by the damage: UnpicklingError, RuntimeError, KeyError, EOFError, …
+        raise UserError(f"{path}: cannot be read as a checkpoint ({type(error).__name__})") from error
+    if not isinstance(checkpoint, dict) or checkpoint.keys() != Checkpoint.__required_keys__:
+        raise UserError(f"{path}: is no checkpoint of this program")
+    return checkpoint  # type: ignore[return-value]
