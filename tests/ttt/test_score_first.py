@@ -278,7 +278,7 @@ def test_gradients_are_clipped_together_with_the_table():
 @pytest.mark.parametrize(
     ("changes", "culprit"),
     [
-        ({"freeze_blocks": 7}, "ttt.freeze_blocks=7, but the model has 6 blocks"),
+        ({"freeze_blocks": 7}, "ttt.freeze_blocks=7: the model has 6 blocks"),
         ({"chunk_tokens": 31}, "ttt.chunk_tokens=31 is below model.seq_len=32"),
     ],
 )
