@@ -1,5 +1,6 @@
 """What every quantizer shares: which tensors get codes, their widths and their row scales (spec: Quantization)."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,15 +32,15 @@ def round_to_codes(weight: Tensor, scale: Tensor, bits: int) -> Tensor:
     return (weight / step).round().clamp(-limit, limit)
 
 
-class Quantizer:
+class Quantizer(ABC):
     """A quantizer turns a model into the tensors of an artifact."""
 
+    @abstractmethod
     def quantize(self, model: "GPT", loader: "Loader", events: Listener) -> State:
         """Every tensor of the model's state: codes with row scales, or float16.
 
         `loader` yields training sequences for calibration, from the first one on.
         """
-        raise NotImplementedError
 
 
 @dataclass(kw_only=True)
@@ -85,6 +86,6 @@ class SDClipQuantizer(Quantizer):
         """Hessians (cols, cols) by tensor name, for quantizers that use them."""
         return {}
 
+    @abstractmethod
     def codes(self, weight: Tensor, scale: Tensor, bits: int, hessian: Tensor | None) -> Tensor:
         """Integer codes of weight (rows, cols) at row steps scale (rows,)."""
-        raise NotImplementedError
