@@ -12,9 +12,11 @@ from golf.errors import UserError
 
 
 class Checkpoint(TypedDict):
-    """The model group's configuration, the last weights and their average (None without EMA), by the model's names."""
+    """The model group's configuration, the digest of the tokenizer whose ids it takes, the last weights and their
+    average (None without EMA), by the model's names."""
 
     model: Mapping[str, Any]
+    tokenizer_sha256: str
     raw: dict[str, Tensor]
     ema: dict[str, Tensor] | None
 

@@ -27,8 +27,7 @@ def with_model_of(path: Path, config: Mapping[str, Any], overridden: frozenset[s
     kept = [key for key in ours if key == "_target_" or {"model", f"model.{key}"} & overridden]
     model = {**theirs, **{key: ours[key] for key in kept}}
     changed = [f"model.{key}={model[key]}" for key in kept if model[key] != theirs.get(key)]
-    if changed:
-        _check_fit(model, shapes, f"{' '.join(changed)} does not fit {path}")
+    _check_fit(model, shapes, f"{' '.join(changed) or 'the configured model'} does not fit {path}")
     return {**config, "model": model}
 
 

@@ -68,9 +68,8 @@ def run(
         for stage in stages:
             seconds[stage.name] = _run(stage, work, facts)
         outcome = results.assemble(
-            config,
             choices,
-            {stage.name: files.record(stage.name) for stage in STAGES},
+            _records(stages, files),
             unigram=unigram(work.stream),
             stage_seconds=seconds,
             code_bytes=estimate_code_bytes(config),
@@ -120,6 +119,21 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any]) -> float:
     work.files.write_record(stage.name, record)
     work.events.event("stage_finished", stage=stage.name, seconds=seconds, peak_memory_gib=peak / 2**30)
     return seconds
+
+
+def _records(stages: Sequence[Stage], files: RunFiles) -> dict[str, dict[str, Any]]:
+    """The records of the stages that ran, and of those before them that made, byte for byte, what they read."""
+    records: dict[str, dict[str, Any]] = {}
+    read: dict[str, str] = {}
+    for stage in reversed(STAGES):
+        record = files.record(stage.name)
+        if record is None:
+            continue
+        made_input = stage.writes in read and record["output"] == {stage.writes: read[stage.writes]}
+        if stage in stages or made_input:
+            records[stage.name] = record
+            read |= {name: source["sha256"] for name, source in record["inputs"].items()}
+    return records
 
 
 def _check_inputs(stages: Sequence[Stage], files: RunFiles) -> None:

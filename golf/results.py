@@ -10,9 +10,8 @@ SCORES = ("ttt", "sliding", "quantized")  # the first that there is, is final
 
 
 def assemble(
-    config: Mapping[str, Any],
     choices: Mapping[str, str],
-    records: Mapping[str, Mapping[str, Any] | None],
+    records: Mapping[str, Mapping[str, Any]],
     *,
     unigram: Score,
     stage_seconds: Mapping[str, float],
@@ -20,8 +19,8 @@ def assemble(
     provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The content of results.json. What no stage has computed is null; without an evaluation the final score is
-    that of the weights before quantization."""
-    train, quantize, evaluate = ((records[name] or {}).get("result", {}) for name in ("train", "quantize", "evaluate"))
+    that of the weights before quantization. The seed is that of the training, null if it is not known."""
+    train, quantize, evaluate = (records.get(name, {}).get("result", {}) for name in ("train", "quantize", "evaluate"))
     scores = {"prequant": train.get("prequant"), **{name: evaluate.get(name) for name in reversed(SCORES)}}
     final = next((scores[name] for name in (*SCORES, "prequant") if scores[name]), None) or {}
     artifact_bytes = evaluate.get("artifact_bytes", quantize.get("artifact_bytes"))
@@ -37,7 +36,7 @@ def assemble(
         "train": {key: train[key] for key in ("steps", "tokens", "seconds", "tokens_per_second")} if train else None,
         "eval_seconds": evaluate.get("eval_seconds"),
         "stage_seconds": dict(stage_seconds),
-        "seed": config["seed"],
+        "seed": records["train"]["config"]["seed"] if "train" in records else None,
         "choices": dict(choices),
         "provenance": dict(provenance),
     }

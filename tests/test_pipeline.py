@@ -123,7 +123,7 @@ def test_the_model_comes_from_the_input(base, tmp_path):
         (["trainer.batch_tokens=100"], "trainer.batch_tokens=100 must be a multiple of"),
         (["trainer.steps=0"], "trainer.steps=0"),
         (["trainer.ema=1.0"], "trainer.ema=1.0"),
-        (["trainer.budget_seconds=1"], "trainer.reserve_seconds"),
+        (["trainer.budget_seconds=1", "trainer.reserve_seconds=1"], "trainer.reserve_seconds"),
         (["model.num_heads=3"], "model.num_heads=3"),
         (["model.num_kv_heads=3"], "model.num_kv_heads=3"),
         (["model.rope_dims=5"], "model.rope_dims=5"),
@@ -255,7 +255,7 @@ def test_the_same_run_twice_is_the_same(base, tmp_path):
 
 
 def test_a_time_budget_ends_training(tmp_path):
-    results = run(tmp_path, "stages=[train]", "trainer.steps=100000", "trainer.budget_seconds=13")
+    results = run(tmp_path, "stages=[train]", "trainer.steps=100000", "trainer.budget_seconds=1")
     assert 0 < results["train"]["steps"] < 100000
     lines = jsonl.read(tmp_path)
     scales = [line["lr_scale"] for line in lines if line.get("stage") == "train" and line["kind"] == "metrics"]
@@ -286,3 +286,21 @@ def test_an_artifact_of_another_tokenizer(base, tmp_path):
     data = ["data=shards", f"data.path={tmp_path}", f"data.tokenizer={tmp_path / 'other.model'}"]
     with pytest.raises(UserError, match="another tokenizer"):
         run(tmp_path / "run", *data, "stages=[evaluate]", f"input={directory}")
+
+
+def test_results_are_of_what_ran_and_of_what_it_read(base, tmp_path):
+    directory, results = base
+    quantized = run(tmp_path / "q", "quantizer=rtn", "stages=[quantize]", f"input={directory}")
+    assert quantized["artifact_bytes"] == (tmp_path / "q" / "artifact.golf").stat().st_size
+    assert quantized["ttt"] is quantized["eval_seconds"] is None
+    assert quantized["prequant"] == results["prequant"]
+    trained = run(tmp_path / "t", "trainer.steps=1", "seed=5", "stages=[train]", f"input={directory}")
+    assert trained["artifact_bytes"] is trained["ttt"] is None
+    assert trained["seed"] == 5
+    evaluated = run(tmp_path / "e", "seed=99", "stages=[evaluate]", f"input={directory}")
+    assert evaluated["seed"] == results["seed"] == 1337
+
+
+def test_a_score_that_is_not_finite(base, tmp_path):
+    with pytest.raises(UserError, match=r"lower ttt\.lr"):
+        run(tmp_path, "ttt.lr=1e9", "stages=[evaluate]", f"input={base[0]}")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from golf.data.tokenizer import ByteTable
+from golf.errors import require
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Tally:
         self.targets = end
 
     def score(self) -> Score:
+        """The score so far. Raises UserError if a loss was not finite."""
+        require(math.isfinite(self.nats), f"the loss is {self.nats} after {self.targets} targets; lower ttt.lr")
         return Score(val_loss=self.nats / self.targets, val_bpb=self.nats / math.log(2) / self.bytes)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from golf.artifact import bytes_per_tensor, write_artifact
 from golf.checkpoint import read_checkpoint
+from golf.errors import UserError
 from golf.run_files import ARTIFACT, CHECKPOINT
 from golf.stages.stage import Stage, Work
 
@@ -19,7 +20,10 @@ class Quantize(Stage):
         work.build("codec")
 
     def run(self, work: Work) -> dict[str, Any]:
-        checkpoint = read_checkpoint(work.files.get(CHECKPOINT), "cpu")
+        path = work.files.get(CHECKPOINT)
+        checkpoint = read_checkpoint(path, "cpu")
+        if checkpoint["tokenizer_sha256"] != work.data_digests["tokenizer"]["sha256"]:
+            raise UserError(f"{path}: the model was trained with another tokenizer than {work.dataset.tokenizer}")
         model = work.load_model(checkpoint["ema"] or checkpoint["raw"])
         state = work.build("quantizer").quantize(model, work.loader(), work.events)
         size = write_artifact(

@@ -32,13 +32,18 @@ class Train(Stage):
         model = work.new_model()
         optimizer = work.build("optimizer", model)
         trained = work.build("trainer").train(model, optimizer, work.loader(), validate, work.events)
+        checkpoint: Checkpoint = {
+            "model": work.config["model"],
+            "tokenizer_sha256": work.data_digests["tokenizer"]["sha256"],
+            "raw": trained.raw,
+            "ema": trained.ema,
+        }
+        write_checkpoint(work.files.path(CHECKPOINT), checkpoint)
         raw = prequant = validate(model)
         if trained.ema is not None:
             model.load_state_dict(trained.ema)
             prequant = validate(model)
         work.events.metrics("validate", trained.steps, val_loss=prequant.val_loss, val_bpb=prequant.val_bpb)
-        checkpoint: Checkpoint = {"model": work.config["model"], "raw": trained.raw, "ema": trained.ema}
-        write_checkpoint(work.files.path(CHECKPOINT), checkpoint)
         return {
             "steps": trained.steps,
             "tokens": trained.tokens,
