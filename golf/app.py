@@ -14,10 +14,17 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from golf.build import build
 from golf.config.check import check
 from golf.config.explain import explain
 from golf.errors import UserError
+from golf.launch import torchrun
+from golf.launch.elastic import WorkerError
+from golf.launch.task import Task
 from golf.paths import config_dir
+
+
+_claimed: set[str] = set()  # directories that `claim` made in this process
 
 
 class Mistake(BaseException):
@@ -27,19 +34,26 @@ class Mistake(BaseException):
 def main() -> int:
     """Do what the command line asks for and return the exit code.
 
-    0: it went well. 2: a mistake of the user, told in one line (after a traceback for those who set
-    HYDRA_FULL_ERROR=1). 130: interrupted. What is nobody's mistake but the program's is raised.
+    0: it went well. 1: a worker process of the job died. 2: a mistake of the user, told in one line (after a traceback
+    for those who set HYDRA_FULL_ERROR=1). 130: interrupted. What is nobody's mistake but the program's is raised.
     """
+    if torchrun.is_follower():
+        return torchrun.follow()
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, which it would else print over several lines
     OmegaConf.register_new_resolver("claim", claim, use_cache=True, replace=True)
     try:
+        if torchrun.active():
+            torchrun.refuse_sweep(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
         return 0
     except KeyboardInterrupt:
         return 130
+    except WorkerError as error:
+        print(f"golf: {error}", file=sys.stderr)
+        return 1
     except (Mistake, Exception) as error:
-        if isinstance(error, Mistake):
+        if isinstance(error, Mistake | UserError):
             message = str(error)
         elif any(frame.f_code is run_job.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
             raise
@@ -49,6 +63,9 @@ def main() -> int:
             traceback.print_exc()
         print(f"golf: error: {' '.join(message.split())}", file=sys.stderr)
         return 2
+    finally:
+        if torchrun.active():
+            torchrun.release()
 
 
 def claim(directory: str) -> str:
@@ -59,6 +76,7 @@ def claim(directory: str) -> str:
         with suppress(FileExistsError):
             path.mkdir()
             break
+    _claimed.add(str(path.absolute()))
     return str(path)
 
 
@@ -67,19 +85,27 @@ def run_job(cfg: DictConfig) -> float | None:
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
     # Classes beside a user's own YAML files; last, so that they hide nothing that is installed.
-    sys.path += [s.path for s in job.runtime.config_sources if s.provider == "command-line" and s.path not in sys.path]
+    own = [s.path for s in job.runtime.config_sources if s.provider == "command-line" and s.path not in sys.path]
+    sys.path += own
     try:
         config = plain(cfg)
         check(config)
-        from golf import pipeline  # imports torch and all, which --help must not
-
-        choices = {key: str(option) for key, option in job.runtime.choices.items() if not key.startswith("hydra/")}
-        overridden = frozenset(re.split("[=@]", override.lstrip("+~"))[0] for override in job.overrides.task)
-        return pipeline.run(config, directory, choices, overridden)["val_bpb"]
+        task = Task(
+            config=config,
+            directory=str(directory),
+            choices={key: str(option) for key, option in job.runtime.choices.items() if not key.startswith("hydra/")},
+            overridden=sorted(re.split("[=@]", override.lstrip("+~"))[0] for override in job.overrides.task),
+            sys_path=own,
+            logging=plain(job.job_logging),
+        )
+        results = build(config["launch"]).run(task)
+        return None if results is None else results["val_bpb"]
     except UserError as error:
-        with suppress(OSError):
-            directory.rmdir()  # a mistake found before anything was written leaves nothing behind
         raise Mistake(str(error)) from error
+    finally:
+        if {str(directory), str(directory.parent)} & _claimed:
+            with suppress(OSError):
+                directory.rmdir()  # a job that wrote nothing leaves nothing behind
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

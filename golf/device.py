@@ -4,21 +4,27 @@ import resource
 
 import torch
 
+from golf import dist
 from golf.errors import UserError, require
+
+ALL_THREADS = torch.get_num_threads()  # what PyTorch takes by itself: one for each core, or OMP_NUM_THREADS
 
 
 def pick_device(name: str, threads: int | None) -> torch.device:
-    """`auto` is CUDA where there is a GPU; raises UserError if `cuda` is asked for and there is none.
+    """The device of this rank. `auto` is CUDA where there is a GPU; `threads` limits the CPU threads of this process.
 
-    `threads` limits the CPU threads of this process.
+    Raises UserError if `cuda` is asked for and there is none, or fewer than ranks on this host.
     """
-    if threads is not None:
-        require(threads > 0, f"threads={threads} must be at least 1")
-        torch.set_num_threads(threads)
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
+    require(threads is None or threads > 0, f"threads={threads} must be at least 1, or null")
+    torch.set_num_threads(threads or max(ALL_THREADS // dist.local_world_size(), 1))
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cuda" and not gpus:
         raise UserError("device=cuda, but PyTorch sees no CUDA device; use device=cpu or device=auto")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+    if name == "cpu" or not gpus:
+        return torch.device("cpu")
+    ranks = dist.local_world_size()
+    require(ranks <= gpus, f"{ranks} processes on this host, but it has {gpus} GPU(s): lower launch.nproc_per_node")
+    return torch.device("cuda", dist.local_rank())
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -18,6 +18,9 @@ class Job:
 class Listener:
     """Hears one job. Every method does nothing here; a listener overrides what it cares about."""
 
+    def check(self) -> None:
+        """Raise UserError if this listener cannot listen as it is told to; nothing has been written yet."""
+
     def start(self, job: Job) -> None:
         """The job begins; nothing has been computed yet."""
 
@@ -32,6 +35,28 @@ class Listener:
 
     def finish(self, results: Mapping[str, Any] | None) -> None:
         """The job ended: with the content of results.json, or with None if it failed."""
+
+
+class Early(Listener):
+    """For what happens before the job starts: `heard` hears it at once, and the others when `tell` is called."""
+
+    def __init__(self, heard: Listener):
+        self.heard = heard
+        self.kept: list[tuple[str, dict[str, Any]]] = []
+
+    def event(self, name: str, **fields: Any) -> None:
+        self.heard.event(name, **fields)
+        self.kept.append((name, fields))
+
+    def progress(self, stage: str, done: int, total: int, **notes: float) -> None:
+        self.heard.progress(stage, done, total, **notes)
+
+    def tell(self, events: "Events") -> None:
+        """Tell all listeners but the one that has heard it."""
+        for listener in events.listeners:
+            if listener is not self.heard:
+                for name, fields in self.kept:
+                    listener.event(name, **fields)
 
 
 class Events(Listener):

@@ -1,14 +1,16 @@
 """Runs the stages that a configuration selects, in one run directory."""
 
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import OmegaConf
 
-from golf import results
+from golf import dist, results
 from golf.atomic import replacing, write_json
 from golf.build import build
 from golf.code_size import estimate_code_bytes
@@ -16,12 +18,12 @@ from golf.data.digest import sha256
 from golf.device import peak_memory, pick_device, reset_peak_memory
 from golf.errors import UserError
 from golf.evaluation.stream import Stream, unigram
-from golf.events import Events, Job
+from golf.events import Early, Events, Job, Listener
 from golf.input_model import with_model_of
 from golf.model.attend import Attend, choose
 from golf.plots import plot_all
 from golf.provenance import provenance
-from golf.run_files import RESULTS, RunFiles
+from golf.run_files import CONFIG, RESULTS, RunFiles
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, Work
@@ -38,8 +40,8 @@ def run(
     """Run the selected stages and return the content of results.json.
 
     config: resolved and checked; choices: the option of each group; overridden: the keys and groups that the
-    command line set. Raises UserError for a mistake that can be seen beforehand, and then has written nothing to
-    `directory`.
+    command line set. Every rank of a job calls this; rank 0 alone writes files and is heard. Raises UserError for a
+    mistake that can be seen beforehand, and then has written nothing to `directory`.
     """
     stages = [stage for stage in STAGES if stage.name in config["stages"]]
     if not stages:
@@ -48,35 +50,45 @@ def run(
     _check_inputs(stages, files)
     if stages[0].reads:
         config = with_model_of(files.get(stages[0].reads[0]), config, overridden)
+        choices = {group: option for group, option in choices.items() if group != "model"}
     device = pick_device(config["device"], config["threads"])
     attention, attend = choose(config["attention"], device)
-    started = time.perf_counter()
+    tracker = build(config["tracker"])
+    tracker.check()
+    code_bytes = estimate_code_bytes(config)
+    _check_writable(directory)
     console = Console()
-    work = _open(config, files, device, attend, console)
+    early = Early(console if dist.is_main() else Listener())
+    started = time.perf_counter()
+    work = _open(config, choices, files, device, attend, early)
     for stage in stages:
         stage.check(work)
-    facts = provenance(config, work.data_digests, str(device)) | {"attention": attention}
+    facts = provenance(config, work.data_digests, str(device)) | {"attention": attention, "ranks": dist.world_size()}
     seconds = {"data": time.perf_counter() - started}
-    events = Events([console, JsonLines(), build(config["tracker"])])
-    work = Work(**{**vars(work), "events": events})
-    events.start(Job(directory, config, choices))
+    events = Events([console, JsonLines(), tracker] if dist.is_main() else [])
+    work = replace(work, events=events)
     try:
-        with replacing(directory / "config.yaml") as temporary:
-            temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
-        events.event("device", device=facts["device"]["name"], attention=attention)
+        events.start(Job(directory, config, choices))
+        early.tell(events)
+        if dist.is_main():
+            with replacing(directory / CONFIG) as temporary:
+                temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
+        events.event("device", device=facts["device"]["name"], attention=attention, ranks=facts["ranks"])
         events.event("data", train=_tokens(work, "train"), val=work.stream.num_targets)
         for stage in stages:
             seconds[stage.name] = _run(stage, work, facts)
+        records = _records(stages, files)
         outcome = results.assemble(
-            choices,
-            _records(stages, files),
+            records,
+            choices=_choices(choices, records),
             unigram=unigram(work.stream),
             stage_seconds=seconds,
-            code_bytes=estimate_code_bytes(config),
+            code_bytes=code_bytes,
             provenance=facts,
         )
-        write_json(directory / RESULTS, outcome)
-        plot_all(directory)
+        if dist.is_main():
+            write_json(directory / RESULTS, outcome)
+            plot_all(directory)
     except BaseException:
         events.finish(None)
         raise
@@ -84,13 +96,24 @@ def run(
     return outcome
 
 
-def _open(config: Mapping[str, Any], files: RunFiles, device: torch.device, attend: Attend, console: Console) -> Work:
+def _open(
+    config: Mapping[str, Any],
+    choices: Mapping[str, str],
+    files: RunFiles,
+    device: torch.device,
+    attend: Attend,
+    events: Listener,
+) -> Work:
     """Open the data and see that it fits the model."""
-    dataset = build(config["data"]).open(console)
+    dataset = build(config["data"]).open(events)
     model = config["model"]
-    dataset.check(model["vocab_size"], model["seq_len"])
+    digests = None
+    if dist.is_main():  # one rank reads all the shards; if it finds a mistake, the job ends
+        dataset.check(model["vocab_size"], model["seq_len"])
+        digests = dataset.digests()
+    digests = dist.main_says(digests)
     stream = Stream(dataset.validation(model["seq_len"]), dataset.byte_table, device)
-    return Work(config, files, dataset, dataset.digests(), stream, device, attend, console)
+    return Work(config, choices, files, dataset, digests, stream, device, attend, events)
 
 
 def _tokens(work: Work, split: str) -> int:
@@ -106,19 +129,39 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any]) -> float:
     result = stage.run(work)
     seconds = time.perf_counter() - started
     peak = peak_memory(work.device)
-    record = {
-        "stage": stage.name,
-        "seconds": seconds,
-        "peak_memory_bytes": peak,
-        "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
-        "output": None if stage.writes is None else {stage.writes: sha256(work.files.path(stage.writes))},
-        "config": {key: work.config[key] for key in stage.groups},
-        "provenance": facts,
-        "result": result,
-    }
-    work.files.write_record(stage.name, record)
+    if dist.is_main():
+        record = {
+            "stage": stage.name,
+            "seconds": seconds,
+            "peak_memory_bytes": peak,
+            "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
+            "output": None if stage.writes is None else {stage.writes: sha256(work.files.path(stage.writes))},
+            "config": {key: work.config[key] for key in stage.groups},
+            "choices": {key: work.choices[key] for key in stage.groups if key in work.choices},
+            "provenance": facts,
+            "result": result,
+        }
+        work.files.write_record(record)
+    dist.barrier()  # what rank 0 has written, the next stage reads on all
     work.events.event("stage_finished", stage=stage.name, seconds=seconds, peak_memory_gib=peak / 2**30)
     return seconds
+
+
+def _choices(choices: Mapping[str, str], records: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
+    """The option of each group that made the score. The stage that used a group first knows; groups of stages without
+    a record are not known; this run chose the others."""
+    known: dict[str, str | None] = {group: None for stage in STAGES for group in stage.groups if group != "seed"}
+    for stage in reversed(STAGES):
+        known |= records.get(stage.name, {}).get("choices", {})
+    return {**choices, **known}
+
+
+def _check_writable(directory: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written ({error.strerror}); give another hydra.run.dir") from error
 
 
 def _records(stages: Sequence[Stage], files: RunFiles) -> dict[str, dict[str, Any]]:
@@ -139,6 +182,9 @@ def _records(stages: Sequence[Stage], files: RunFiles) -> dict[str, dict[str, An
 def _check_inputs(stages: Sequence[Stage], files: RunFiles) -> None:
     """Every file that a stage reads is made by the stage before it, or the first stage finds it."""
     made: set[str | None] = set()
+    for stage in STAGES:
+        if stage not in stages:
+            files.record(stage.name)  # readable, if it is there
     for stage in stages:
         for name in stage.reads:
             if name in made or (stage is stages[0] and files.find(name) is not None):

@@ -5,21 +5,26 @@ from dataclasses import asdict
 from typing import Any
 
 from golf.evaluation.stream import Score
+from golf.provenance import config_digest
 
 SCORES = ("ttt", "sliding", "quantized")  # the first that there is, is final
 
 
 def assemble(
-    choices: Mapping[str, str],
     records: Mapping[str, Mapping[str, Any]],
     *,
+    choices: Mapping[str, str | None],
     unigram: Score,
     stage_seconds: Mapping[str, float],
     code_bytes: int,
     provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The content of results.json. What no stage has computed is null; without an evaluation the final score is
-    that of the weights before quantization. The seed is that of the training, null if it is not known."""
+    """The content of results.json.
+
+    choices: the options that made the score. records: of the stages that made it, in this run or in the one it took its
+    input from. What no stage has computed, or nobody knows of what made the input, is null; without an evaluation the
+    final score is that of the weights before quantization. The seed is that of the training.
+    """
     train, quantize, evaluate = (records.get(name, {}).get("result", {}) for name in ("train", "quantize", "evaluate"))
     scores = {"prequant": train.get("prequant"), **{name: evaluate.get(name) for name in reversed(SCORES)}}
     final = next((scores[name] for name in (*SCORES, "prequant") if scores[name]), None) or {}
@@ -38,5 +43,18 @@ def assemble(
         "stage_seconds": dict(stage_seconds),
         "seed": records["train"]["config"]["seed"] if "train" in records else None,
         "choices": dict(choices),
+        "stages": {name: _made_by(record) for name, record in records.items()},
         "provenance": dict(provenance),
+    }
+
+
+def _made_by(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What has to be the same for a stage to give the same again."""
+    provenance = record["provenance"]
+    return {
+        "seconds": record["seconds"],
+        "config_sha256": config_digest(record["config"]),
+        **{key: provenance[key] for key in ("code_sha256", "git", "date")},
+        "device": provenance["device"]["name"],
+        "ranks": provenance["ranks"],
     }

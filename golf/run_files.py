@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from golf.atomic import write_json
-from golf.errors import UserError
+from golf.errors import UserError, require
 
-CHECKPOINT, ARTIFACT, RESULTS = "checkpoint.pt", "artifact.golf", "results.json"
+CHECKPOINT, ARTIFACT, RESULTS, CONFIG = "checkpoint.pt", "artifact.golf", "results.json", "config.yaml"
+# Of a stage's record: what it read and wrote, what it was configured to do, who did it, and what came out.
+RECORD_KEYS = frozenset(
+    ("stage", "seconds", "peak_memory_bytes", "inputs", "output", "config", "choices", "provenance", "result")
+)
 
 
 class RunFiles:
@@ -17,6 +21,7 @@ class RunFiles:
     """
 
     def __init__(self, directory: Path, source: str | None):
+        require(source != "", "input= is empty; give a run directory or an artifact file, or null")
         self.directory = directory
         self.source = None if source is None else Path(source)
         if self.source is not None and not self.source.exists():
@@ -41,9 +46,29 @@ class RunFiles:
         return found
 
     def record(self, stage: str) -> dict[str, Any] | None:
-        """What the stage wrote about itself, here or in the source."""
-        found = self.find(f"{stage}.json")
-        return None if found is None else json.loads(found.read_text(encoding="utf-8"))
+        """What the stage wrote about itself, here or in the source. Raises UserError if that cannot be read."""
+        found = self.find(record_name(stage))
+        if found is None:
+            return None
+        try:
+            record = json.loads(found.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{found}: cannot be read as JSON ({error}); remove it to go on without it") from error
+        whole = isinstance(record, dict) and record.keys() == RECORD_KEYS
+        require(whole, f"{found}: is no record of a stage of this version; remove it to go on without it")
+        return record
 
-    def write_record(self, stage: str, record: dict[str, Any]) -> None:
-        write_json(self.path(f"{stage}.json"), record)
+    def write_record(self, record: dict[str, Any]) -> None:
+        assert record.keys() == RECORD_KEYS
+        write_json(self.path(record_name(record["stage"])), record)
+
+
+def record_name(stage: str) -> str:
+    """The file that holds a stage's record."""
+    return f"{stage}.json"
+
+
+def read_results(directory: Path) -> dict[str, Any] | None:
+    """The content of results.json of a run directory, or None without it."""
+    path = directory / RESULTS
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

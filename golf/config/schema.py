@@ -27,3 +27,4 @@ class Root:
     evaluation: Component
     ttt: Component
     tracker: Component
+    launch: Component

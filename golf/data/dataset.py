@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from golf.data.digest import sha256
+from golf.data.loader import Order
 from golf.data.shard import read_shard, shard_length
 from golf.data.tokenizer import ByteTable, read_byte_table
 from golf.errors import UserError, require
@@ -22,7 +23,7 @@ class Dataset:
     """Shards of training and validation tokens and the tokenizer they were made with.
 
     `val_tokens` cuts the validation stream to its first tokens (None: all of it); `seed` seeds the order of the
-    training data (None: the record's order, which is the same for every run).
+    training data (None: the record's order, which is the same for every run); `order` says how the ranks share it.
     """
 
     train_files: list[Path]
@@ -30,6 +31,7 @@ class Dataset:
     tokenizer: Path
     val_tokens: int | None
     seed: int | None
+    order: Order
 
     @cached_property
     def byte_table(self) -> ByteTable:
@@ -99,6 +101,7 @@ class Data(ABC):
 
     val_tokens: int | None
     seed: int | None
+    order: Order
 
     @abstractmethod
     def open(self, events: Listener) -> Dataset:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from math import gcd
+from typing import Literal
 
 import numpy as np
 import torch
@@ -34,22 +35,37 @@ class _Shard:
         self.starts = [phase + (start + j * stride) % count * seq_len for j in range(count)]
 
 
-class Loader:
-    """Draws training sequences without end from the shards of one rank.
+Order = Literal["global", "record"]
 
-    `shards` are the token arrays of all ranks, in file order; a rank reads every `world_size`-th. The generator is
-    numpy's PCG64, seeded with the rank alone when `seed` is None: the record's order, the same for every seed.
+
+class Loader:
+    """Draws the training sequences of one rank, without end.
+
+    `shards` are the token arrays of all ranks, in file order. With the order `global` there is one order of all of
+    them, and its batches are dealt to the ranks in turn: what a step trains on does not depend on how many they are.
+    With `record` a rank has every `world_size`-th shard and an order of its own. The generator is numpy's PCG64, seeded
+    with the rank (0 for the global order) alone when `seed` is None: the same for every seed, as the record's.
     """
 
     def __init__(
-        self, shards: Sequence[np.ndarray], seq_len: int, seed: int | None, rank: int = 0, world_size: int = 1
+        self,
+        shards: Sequence[np.ndarray],
+        seq_len: int,
+        seed: int | None,
+        order: Order = "global",
+        rank: int = 0,
+        world_size: int = 1,
     ):
         self.seq_len = seq_len
-        self.generator = np.random.default_rng(rank if seed is None else [seed, rank])
-        self.shards = [_Shard(tokens, seq_len) for tokens in shards[rank::world_size]]
+        self.turn, self.turns = (rank, world_size) if order == "global" else (0, 1)
+        stream = 0 if order == "global" else rank
+        self.generator = np.random.default_rng(stream if seed is None else [seed, stream])
+        mine = shards if order == "global" else shards[rank::world_size]
+        self.shards = [_Shard(tokens, seq_len) for tokens in mine]
         self._reset()
         if not any(shard.starts for shard in self.shards):
-            raise UserError(f"no training shard of rank {rank} holds a sequence of {seq_len} + 1 tokens")
+            whose = "" if order == "global" else f" of rank {rank} (data.order=record deals {len(shards)} of them)"
+            raise UserError(f"no training shard{whose} holds a sequence of {seq_len} + 1 tokens")
 
     def _reset(self) -> None:
         for shard in self.shards:
@@ -60,16 +76,18 @@ class Loader:
         return deepcopy(self, {id(shard.tokens): shard.tokens for shard in self.shards})
 
     def batch(self, sequences: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets, each int64 (sequences, seq_len)."""
-        rows = np.stack([self._sequence() for _ in range(sequences)])
+        """Inputs and targets, each int64 (sequences, seq_len): this rank's in a turn of all."""
+        drawn = [self._draw() for _ in range(self.turns * sequences)]
+        mine = drawn[self.turn * sequences : (self.turn + 1) * sequences]
+        rows = np.stack([shard.tokens[start : start + self.seq_len + 1] for shard, start in mine])
         tokens = torch.from_numpy(rows.astype(np.int64))
         return tokens[:, :-1], tokens[:, 1:]
 
-    def _sequence(self) -> np.ndarray:
+    def _draw(self) -> tuple[_Shard, int]:
+        """The next sequence of the order: its shard and where it begins there."""
         remaining = np.array([len(shard.starts) for shard in self.shards])
         if not remaining.any():
             self._reset()
             remaining = np.array([len(shard.starts) for shard in self.shards])
         shard = self.shards[self.generator.choice(len(self.shards), p=remaining / remaining.sum())]
-        start = shard.starts.pop()
-        return shard.tokens[start : start + self.seq_len + 1]
+        return shard, shard.starts.pop()

@@ -70,4 +70,5 @@ def open_prepared(directory: Path, data: Data) -> Dataset:
         tokenizer=directory / TOKENIZER,
         val_tokens=data.val_tokens,
         seed=data.seed,
+        order=data.order,
     )

@@ -30,6 +30,7 @@ class Shards(Data):
             tokenizer=tokenizer,
             val_tokens=self.val_tokens,
             seed=self.seed,
+            order=self.order,
         )
 
 

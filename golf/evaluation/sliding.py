@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from golf import dist
 from golf.device import autocast
 from golf.errors import require
 from golf.evaluation.stream import Score, Stream, Tally
@@ -38,27 +39,42 @@ class Sliding:
     def plain_score(self, model: GPT, stream: Stream, events: Listener) -> Score:
         """Non-overlapping windows, always with float32 logits."""
         windows = sliding_windows(stream.num_targets, model.seq_len, model.seq_len)
-        return self._score("evaluate_plain", model, stream, windows, torch.float32, events)
+        return self._score("plain", model, stream, windows, torch.float32, events)
 
     def sliding_score(self, model: GPT, stream: Stream, events: Listener) -> Score:
         windows = self.windows(stream.num_targets, model.seq_len)
-        return self._score("evaluate_sliding", model, stream, windows, getattr(torch, self.logits_dtype), events)
+        return self._score("sliding", model, stream, windows, getattr(torch, self.logits_dtype), events)
 
     def _score(
-        self, stage: str, model: GPT, stream: Stream, windows: Windows, dtype: torch.dtype, events: Listener
+        self, name: str, model: GPT, stream: Stream, windows: Windows, dtype: torch.dtype, events: Listener
     ) -> Score:
         tally = Tally(stream)
-        for nats in self._losses(model, stream, windows, dtype):
-            tally.add(nats)
-            events.progress(stage, tally.targets, stream.num_targets)
+        tally.add(self._nats(model, stream, windows, dtype, name, events), windows.num_targets)
         return tally.score()
 
-    def losses(self, model: GPT, stream: Stream, windows: Windows) -> Iterator[Tensor]:
-        """Nats of the windows' scored targets, in order, a batch of windows at a time: float32 (targets,)."""
-        return self._losses(model, stream, windows, getattr(torch, self.logits_dtype))
+    def nats(self, model: GPT, stream: Stream, windows: Windows) -> float:
+        """Sum of the losses of the windows' targets. The ranks share the windows, and each returns the whole sum."""
+        return self._nats(model, stream, windows, getattr(torch, self.logits_dtype), "", Listener())
+
+    def _nats(
+        self, model: GPT, stream: Stream, windows: Windows, dtype: torch.dtype, name: str, events: Listener
+    ) -> float:
+        mine = windows[dist.share(len(windows))]
+        total = torch.zeros((), dtype=torch.float64, device=stream.tokens.device)
+        done = 0
+        for losses in self.losses(model, stream, mine, dtype):
+            total += losses.sum(dtype=torch.float64)
+            done += len(losses)
+            events.progress(name, done, mine.num_targets)
+        dist.sum_([total])
+        return total.item()
 
     @torch.no_grad()
-    def _losses(self, model: GPT, stream: Stream, windows: Windows, dtype: torch.dtype) -> Iterator[Tensor]:
+    def losses(self, model: GPT, stream: Stream, windows: Windows, dtype: torch.dtype) -> Iterator[Tensor]:
+        """Nats of the windows' scored targets, in order, a batch of windows at a time: float32 (targets,).
+
+        dtype: what the logits are rounded to before the cross-entropy, which is taken in float32.
+        """
         device = stream.tokens.device
         at_once = max(self.batch_tokens // windows.seq_len, 1)
         offset = torch.arange(windows.seq_len, device=device)

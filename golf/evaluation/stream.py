@@ -47,11 +47,11 @@ class Tally:
         self.targets = 0
         self.bytes = 0
 
-    def add(self, nats: Tensor) -> None:
-        """`nats` (k,): the losses of the next k targets."""
-        end = self.targets + len(nats)
+    def add(self, nats: float, targets: int) -> None:
+        """`nats`: the sum of the losses of the next `targets` targets."""
+        end = self.targets + targets
         self.bytes += int(self.stream.target_bytes[self.targets : end].sum())
-        self.nats += nats.sum(dtype=torch.float64).item()
+        self.nats += nats
         self.targets = end
 
     def score(self) -> Score:

@@ -20,6 +20,10 @@ class Windows:
     def __len__(self) -> int:
         return len(self.start)
 
+    @property
+    def num_targets(self) -> int:
+        return int((self.end - self.first).sum())
+
     def __getitem__(self, part: slice) -> "Windows":
         return Windows(self.start[part], self.first[part], self.end[part], self.seq_len)
 

@@ -110,14 +110,17 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def _initialise(self, embed_std: float) -> None:
-        """Spec: Model 8. Linear layers below 64×64 keep PyTorch's own initialisation."""
+        """Spec: Model 8. Linear layers below 64×64 keep PyTorch's own initialisation.
+
+        The embedding is drawn first, as in the record: so one seed gives both the same initial weights.
+        """
+        nn.init.normal_(self.tok_emb.weight, std=embed_std)
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
                 if name.endswith((".attn.proj", ".mlp.proj")):
                     nn.init.zeros_(module.weight)
                 elif min(module.weight.shape) >= 64:
                     nn.init.orthogonal_(module.weight)
-        nn.init.normal_(self.tok_emb.weight, std=embed_std)
         for parameter in self.parameters():  # float32 masters start at values that bfloat16 holds (spec: Model 9)
             parameter.copy_(parameter.bfloat16())
 

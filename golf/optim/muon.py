@@ -8,12 +8,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from golf import dist
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
-def newton_schulz(g: Tensor, steps: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+def newton_schulz(g: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
     """Roughly orthogonalise each matrix of g (…, rows, cols): singular values land near one. Returns `dtype`."""
     a, b, c = COEFFICIENTS
     x = g.to(dtype)
@@ -30,7 +33,7 @@ def newton_schulz(g: Tensor, steps: int, dtype: torch.dtype = torch.bfloat16) ->
 class Muon(torch.optim.Optimizer):
     """Muon with Nesterov momentum and decoupled weight decay, for matrices (rows, cols).
 
-    Matrices of one shape are orthogonalised as one batch.
+    Matrices of one shape are orthogonalised as one batch, in `ns_dtype`; of each batch every rank does its part.
     """
 
     def __init__(
@@ -40,8 +43,10 @@ class Muon(torch.optim.Optimizer):
         momentum: float,
         weight_decay: float,
         ns_steps: int,
+        ns_dtype: torch.dtype,
     ):
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "ns_steps": ns_steps}
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        defaults |= {"ns_steps": ns_steps, "ns_dtype": ns_dtype}
         super().__init__(list(matrices), defaults)
 
     @torch.no_grad()
@@ -57,12 +62,23 @@ class Muon(torch.optim.Optimizer):
 
     def _step_batch(self, group: dict[str, Any], matrices: list[Tensor], gradients: list[Tensor], scale: float) -> None:
         momentum = group["momentum"]
-        buffers = [self.state[p].setdefault("buffer", torch.zeros_like(p)) for p in matrices]
+        for p in matrices:
+            if "buffer" not in self.state[p]:
+                self.state[p]["buffer"] = torch.zeros_like(p)
+        buffers = [self.state[p]["buffer"] for p in matrices]
         torch._foreach_mul_(buffers, momentum)
         torch._foreach_add_(buffers, gradients)
         update = torch.stack(gradients) + momentum * torch.stack(buffers)
         # Many gradients are exactly zero at the first step (output projections start at zero): hence the floor.
         update /= update.norm(dim=-1, keepdim=True).clamp_min(1e-7)
-        update = newton_schulz(update, group["ns_steps"])
+        update = _orthogonalise(update, group["ns_steps"], group["ns_dtype"])
         torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_add_(matrices, list(update.to(matrices[0].dtype).unbind()), alpha=-group["lr"] * scale)
+
+
+def _orthogonalise(batch: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
+    """newton_schulz of a batch (n, rows, cols), dealt to the ranks."""
+    each = -(-len(batch) // dist.world_size())  # rounded up: the last ranks work on zeros
+    padded = F.pad(batch, (0, 0, 0, 0, 0, each * dist.world_size() - len(batch)))
+    mine = padded[each * dist.rank() :][:each]
+    return dist.gather(newton_schulz(mine, steps, dtype))[: len(batch)]

@@ -1,5 +1,7 @@
 """The record's optimizer: Muon for matrices, AdamW for the embedding and for everything small (spec: Training)."""
 
+from typing import Literal
+
 import torch
 from torch import nn
 
@@ -24,6 +26,7 @@ class MuonAdamW(Optimizer):
         momentum: float,
         momentum_steps: int,
         ns_steps: int,
+        ns_dtype: Literal["bfloat16", "float32"],
         embed_lr: float,
         embed_decay: float,
         scalar_lr: float,
@@ -35,7 +38,7 @@ class MuonAdamW(Optimizer):
         require(ns_steps >= 0, f"optimizer.ns_steps={ns_steps} must not be negative")
         require(len(betas) == 2, f"optimizer.betas={betas} must be two numbers")
         matrices, embeddings, scalars = split_parameters(model)
-        self.muon = Muon(matrices, matrix_lr, momentum_start, matrix_decay, ns_steps)
+        self.muon = Muon(matrices, matrix_lr, momentum_start, matrix_decay, ns_steps, getattr(torch, ns_dtype))
         adamw = torch.optim.AdamW(
             [
                 {"params": embeddings, "lr": embed_lr, "weight_decay": embed_decay},

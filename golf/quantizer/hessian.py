@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from golf import dist
 from golf.data.loader import Loader
+from golf.device import autocast
 from golf.events import Listener
 from golf.model.gpt import GPT
 
@@ -17,7 +19,7 @@ def collect_hessians(
 ) -> dict[str, Tensor]:
     """Mean over the batches of XᵀX, float32 (inputs, inputs), by the name of the weight that X meets.
 
-    The passes through a recurrent block are summed. The tied embedding meets the head's input.
+    The batches are dealt to the ranks, and every rank returns the mean over all. The passes through a recurrent block are summed. The tied embedding meets the head's input.
     """
     sums: dict[str, Tensor] = {}
 
@@ -37,12 +39,13 @@ def collect_hessians(
     ]
     device = model.tok_emb.weight.device
     try:
-        for done in range(1, batches + 1):
+        for i in range(dist.rank(), batches, dist.world_size()):
             ids, _ = loader.batch(max(batch_tokens // model.seq_len, 1))
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            with autocast(device):
                 add("tok_emb.weight", model.hidden(ids.to(device)))
-            events.progress("calibrate", done, batches)
+            events.progress("calibrate", i + 1, batches)
     finally:
         for hook in hooks:
             hook.remove()
+    dist.sum_(list(sums.values()))
     return {name: total / batches for name, total in sums.items()}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from golf import dist
 from golf.artifact import Quantized, State
 from golf.errors import require
 from golf.events import Listener
@@ -72,14 +73,17 @@ class SDClipQuantizer(Quantizer):
             if isinstance(module, nn.Linear | nn.Embedding) and module.weight.numel() > self.min_elements
         }
         hessians = self.calibrate(model, loader, events)
-        for done, (name, layer) in enumerate(layers.items(), start=1):
+        mine: State = {}
+        for done, (name, layer) in list(enumerate(layers.items(), start=1))[dist.rank() :: dist.world_size()]:
             matrix = isinstance(layer, nn.Linear)
             bits, clip = (self.matrix_bits, self.matrix_clip) if matrix else (self.embed_bits, self.embed_clip)
             weight = layer.weight.detach().float()
             scale = row_scales(weight, bits, clip)
             codes = self.codes(weight, scale.float(), bits, hessians.get(name))
-            state[name] = Quantized(codes.to(torch.int8).cpu(), scale.cpu(), bits)
+            mine[name] = Quantized(codes.to(torch.int8).cpu(), scale.cpu(), bits)
             events.progress("quantize", done, len(layers))
+        for part in dist.gather_objects(mine):
+            state |= part
         return state
 
     def calibrate(self, model: "GPT", loader: "Loader", events: Listener) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from golf import dist
 from golf.artifact import bytes_per_tensor, write_artifact
 from golf.checkpoint import read_checkpoint
 from golf.errors import UserError
@@ -26,11 +27,14 @@ class Quantize(Stage):
             raise UserError(f"{path}: the model was trained with another tokenizer than {work.dataset.tokenizer}")
         model = work.load_model(checkpoint["ema"] or checkpoint["raw"])
         state = work.build("quantizer").quantize(model, work.loader(), work.events)
-        size = write_artifact(
-            work.files.path(ARTIFACT),
-            state,
-            model=work.config["model"],
-            tokenizer_sha256=work.data_digests["tokenizer"]["sha256"],
-            codec=work.config["codec"],
-        )
+        if dist.is_main():
+            write_artifact(
+                work.files.path(ARTIFACT),
+                state,
+                model=work.config["model"],
+                tokenizer_sha256=work.data_digests["tokenizer"]["sha256"],
+                codec=work.config["codec"],
+            )
+        dist.barrier()
+        size = work.files.path(ARTIFACT).stat().st_size
         return {"artifact_bytes": size, "bytes_per_tensor": bytes_per_tensor(state)}

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from golf import dist
 from golf.build import build
 from golf.data.dataset import Dataset
 from golf.data.loader import Loader
@@ -22,11 +23,12 @@ from golf.run_files import RunFiles
 class Work:
     """What a stage works with.
 
-    `stream` is the validation stream, on `device`; `data_digests` is what Dataset.digests returned; `attend` is the
-    implementation of attention.
+    `choices` are the options of the config groups; `stream` is the validation stream, on `device`; `data_digests` is
+    what Dataset.digests returned; `attend` is the implementation of attention.
     """
 
     config: Mapping[str, Any]
+    choices: Mapping[str, str]
     files: RunFiles
     dataset: Dataset
     data_digests: Mapping[str, Any]
@@ -40,9 +42,11 @@ class Work:
         return build(self.config[group], *inputs)
 
     def loader(self) -> Loader:
-        """A fresh loader of training sequences, at the first one."""
-        shards = [read_shard(file) for file in self.dataset.train_files]
-        return Loader(shards, self.config["model"]["seq_len"], self.dataset.seed)
+        """A fresh loader of this rank's training sequences, at the first one."""
+        data = self.dataset
+        shards = [read_shard(file) for file in data.train_files]
+        seq_len = self.config["model"]["seq_len"]
+        return Loader(shards, seq_len, data.seed, data.order, dist.rank(), dist.world_size())
 
     def model_shape(self) -> GPT:
         """The configured model without memory for its weights: for checks."""

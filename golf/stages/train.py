@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from golf import dist
 from golf.checkpoint import Checkpoint, write_checkpoint
 from golf.evaluation.stream import Score
 from golf.model.gpt import GPT
@@ -38,12 +39,15 @@ class Train(Stage):
             "raw": trained.raw,
             "ema": trained.ema,
         }
-        write_checkpoint(work.files.path(CHECKPOINT), checkpoint)
+        if dist.is_main():
+            write_checkpoint(work.files.path(CHECKPOINT), checkpoint)
         raw = prequant = validate(model)
+        points = {"val_loss": raw.val_loss, "val_bpb": raw.val_bpb}
         if trained.ema is not None:
             model.load_state_dict(trained.ema)
             prequant = validate(model)
-        work.events.metrics("validate", trained.steps, val_loss=prequant.val_loss, val_bpb=prequant.val_bpb)
+            points |= {"ema_val_loss": prequant.val_loss, "ema_val_bpb": prequant.val_bpb}
+        work.events.metrics("validate", trained.steps, **points)
         return {
             "steps": trained.steps,
             "tokens": trained.tokens,

@@ -20,7 +20,7 @@ class JsonLines(Listener):
     in seconds since 1970. Numbers that JSON lacks are the strings "nan", "inf" and "-inf", which `float` reads.
     """
 
-    _file: TextIO
+    _file: TextIO | None = None
 
     def start(self, job: Job) -> None:
         path = job.directory / FILE
@@ -35,9 +35,11 @@ class JsonLines(Listener):
         self._write(kind="metrics", stage=stage, step=step, **values)
 
     def finish(self, results: Mapping[str, Any] | None) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def _write(self, **fields: Any) -> None:
+        assert self._file is not None, "the job has not started"
         self._file.write(json.dumps(_strict({"time": time.time()} | fields), allow_nan=False) + "\n")
         self._file.flush()
 

@@ -37,7 +37,7 @@ class Wandb(Listener):
     server within `probe_seconds` make it online, otherwise it is offline and says how to upload later. Where the
     configuration holds null (or no tags), W&B's own settings apply. All files lie in `wandb/` in the run directory.
 
-    Errors of W&B end the tracking with one warning, never the job. Raises UserError for `mode` online without a key.
+    Errors of W&B end the tracking with one warning, never the job; only `mode` online without a key is a mistake.
     """
 
     project: str
@@ -49,6 +49,13 @@ class Wandb(Listener):
     log_artifact: bool
     probe_seconds: float
     _run: Any = field(default=None, init=False)
+
+    def check(self) -> None:
+        if self.mode == "online":
+            import wandb
+
+            if credentials(wandb.setup(wandb.Settings(**SETTINGS)).settings) is None:
+                raise UserError("tracker.mode=online: W&B has no key; set WANDB_API_KEY or take tracker.mode=auto")
 
     def start(self, job: Job) -> None:
         self._job = job
@@ -92,8 +99,6 @@ class Wandb(Listener):
         if self.mode == "offline":
             return "offline", "tracker.mode=offline"
         if self.mode == "online":
-            if key is None:
-                raise UserError("tracker.mode=online: W&B has no key; set WANDB_API_KEY or take tracker.mode=auto")
             return "online", ""
         if settings.mode != "online":
             return settings.mode, f"W&B's own mode is {settings.mode}"
@@ -156,8 +161,6 @@ class Wandb(Listener):
     def _harmless(self) -> Iterator[None]:
         try:
             yield
-        except UserError:
-            raise
         except (Exception, SystemExit) as error:  # W&B leaves by SystemExit when its service has died
             self._run = None
             log.warning("W&B is off for the rest of this job (%s: %s)", type(error).__name__, error)

@@ -4,9 +4,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from golf import dist
+
 
 class Clock:
-    """Seconds of training, and progress p in 0 … 1: elapsed/budget, or step/steps without a time budget."""
+    """Seconds of training, and progress p in 0 … 1: elapsed/budget, or step/steps without a time budget.
+
+    It starts when it is made, and rank 0's is everybody's.
+    """
 
     def __init__(self, steps: int, budget_seconds: float | None):
         self.steps = steps
@@ -17,16 +22,16 @@ class Clock:
         return time.perf_counter() - self._started
 
     def progress(self, step: int) -> float:
-        """Read before the step, which counts from 0."""
-        done = step / self.steps if self.budget is None else max(self.seconds() / self.budget, 0.0)
-        return min(done, 1.0)
-
-    def ended(self, step: int) -> bool:
-        return step >= self.steps or (self.budget is not None and self.seconds() >= self.budget)
+        """How far training has come after `step` steps; at 1 it has ended. Every rank reads it once a step."""
+        if step == 0:
+            return 0.0
+        if step >= self.steps:
+            return 1.0
+        return step / self.steps if self.budget is None else min(dist.main_reads(self.seconds()) / self.budget, 1.0)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What happens inside (warm-up, validation) costs no training time."""
+        """What happens inside (validation) costs no training time."""
         begun = time.perf_counter()
         yield
         self._started += time.perf_counter() - begun

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from golf import dist
 from golf.data.loader import Loader
 from golf.device import autocast
 from golf.errors import UserError, require
@@ -34,7 +35,7 @@ class Trained:
 class Trainer:
     """Trains for `steps` optimizer steps, or for `budget_seconds` less `reserve_seconds` if that ends sooner.
 
-    A step takes `batch_tokens` in `micro_batches` parts. Depth recurrence is switched on at progress
+    A step takes `batch_tokens` in `micro_batches` parts, which are dealt to the ranks. Depth recurrence is switched on at progress
     `recurrence_start`; the learning rate falls over the last `warmdown` of the progress. `ema` is the decay of the
     average or null. A curve point is emitted every `log_every` steps, a validation every `validate_every` (or never).
     Before the clock starts, `warmup_steps` steps in each layer order are taken and undone. `compile` compiles the
@@ -63,6 +64,9 @@ class Trainer:
         require(self.warmup_steps >= 0, f"trainer.warmup_steps={self.warmup_steps} must not be negative")
         require(self.grad_clip > 0, f"trainer.grad_clip={self.grad_clip} must be above 0")
         require(0 <= self.warmdown <= 1, f"trainer.warmdown={self.warmdown} must be a share from 0 to 1")
+        ranks = dist.world_size()
+        dealt = self.micro_batches % ranks == 0
+        require(dealt, f"trainer.micro_batches={self.micro_batches} cannot be dealt evenly to {ranks} processes")
         if self.batch_tokens % (self.micro_batches * seq_len):
             raise UserError(
                 f"trainer.batch_tokens={self.batch_tokens} must be a multiple of "
@@ -84,6 +88,8 @@ class Trainer:
 
         def update(step: int, scale: float, batches: Loader) -> Tensor:
             loss = self._backward(model, batches)
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            dist.sum_([*gradients, loss])
             nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
             optimizer.step(step, scale)
             optimizer.zero_grad()
@@ -100,22 +106,22 @@ class Trainer:
         pace = Pace(model.tok_emb.weight.device)
         ema = None if self.ema is None else EMA(model, self.ema)
         model.recurrent = False
-        step, ended = 0, False
-        while not ended:
-            progress = clock.progress(step)
+        step, progress = 0, 0.0
+        while progress < 1:
             if not model.recurrent and progress >= self.recurrence_start:
                 model.recurrent = True
-                events.event("recurrence_on", step=step, progress=progress)
+                if model.looped_blocks:
+                    events.event("recurrence_on", step=step, progress=progress)
             scale = lr_scale(progress, self.warmdown)
             loss = update(step, scale, loader)
             if ema is not None:
                 ema.update()
             pace.step()
             step += 1
-            ended = clock.ended(step)
-            if step == 1 or step % self.log_every == 0 or ended:
+            progress = clock.progress(step)
+            if step == 1 or step % self.log_every == 0 or progress == 1:
                 self._log(step, loss.item(), scale, clock, events)
-            if self.validate_every and step % self.validate_every == 0 and not ended:
+            if self.validate_every and step % self.validate_every == 0 and progress < 1:
                 with clock.paused():
                     score = validate(model)
                 events.metrics("validate", step, val_loss=score.val_loss, val_bpb=score.val_bpb)
@@ -129,11 +135,11 @@ class Trainer:
         )
 
     def _backward(self, model: GPT, loader: Loader) -> Tensor:
-        """Gradients of one step's mean loss, which is returned."""
+        """This rank's part of the gradients of one step's mean loss, and of that loss, which is returned."""
         device = model.tok_emb.weight.device
         sequences = self.batch_tokens // self.micro_batches // model.seq_len
         total = torch.zeros((), device=device)
-        for _ in range(self.micro_batches):
+        for _ in range(self.micro_batches // dist.world_size()):
             ids, targets = (part.to(device, non_blocking=True) for part in loader.batch(sequences))
             with autocast(device):
                 loss = model(ids, targets) / self.micro_batches

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from golf import dist
 from golf.device import autocast
 from golf.errors import require
 from golf.evaluation.sliding import Sliding
@@ -66,12 +67,12 @@ class ScoreFirst(Strategy):
             begin, end = np.searchsorted(chunk_of, [chunk, chunk + 1])
             if begin == end:
                 continue  # an earlier window scored all of it
-            for nats in evaluation.losses(model, stream, windows[begin:end]):
-                tally.add(nats)
+            part = windows[begin:end]
+            tally.add(evaluation.nats(model, stream, part), part.num_targets)
             lr = self.lr * (1 + math.cos(math.pi * chunk / max(chunks - 1, 1))) / 2
             score = tally.score()
             events.metrics("ttt", chunk, val_loss=score.val_loss, val_bpb=score.val_bpb, lr=lr)
-            events.progress("evaluate_ttt", tally.targets, stream.num_targets, val_bpb=score.val_bpb)
+            events.progress("ttt", tally.targets, stream.num_targets, val_bpb=score.val_bpb)
             if chunk < chunks - 1:  # no target is left that training on the last chunk could help
                 for group in sgd.param_groups:
                     group["lr"] = lr * group["scale"]
@@ -94,17 +95,24 @@ class ScoreFirst(Strategy):
         return [group for group in groups if group["params"]]
 
     def _train(self, model: GPT, sgd: torch.optim.Optimizer, stream: Stream, chunk: int) -> None:
-        """Whole sequences of the chunk in order, the same global batches for any number of ranks."""
+        """Whole sequences of the chunk in order, in batches that do not depend on the number of ranks, who share each."""
         seq_len = model.seq_len
         begin = chunk * self.chunk_tokens
         starts = np.arange(begin, min(begin + self.chunk_tokens, stream.num_targets) - seq_len + 1, seq_len)
         parameters = [parameter for group in sgd.param_groups for parameter in group["params"]]
         for _ in range(self.epochs):
             for first in range(0, len(starts), self.batch_seqs):
-                ids, targets = stream.sequences(starts[first : first + self.batch_seqs], seq_len)
-                with autocast(ids.device):
-                    loss = model(ids, targets)
+                batch = starts[first : first + self.batch_seqs]
+                mine = batch[dist.share(len(batch))]
                 sgd.zero_grad(set_to_none=True)
-                loss.backward()
+                if len(mine):
+                    ids, targets = stream.sequences(mine, seq_len)
+                    with autocast(ids.device):
+                        loss = model(ids, targets) * (len(mine) / len(batch))
+                    loss.backward()
+                for parameter in parameters:
+                    if parameter.grad is None:  # of a rank without a sequence
+                        parameter.grad = torch.zeros_like(parameter)
+                dist.sum_([parameter.grad for parameter in parameters])
                 nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
                 sgd.step()

@@ -74,7 +74,7 @@ def test_bytes_of_keeps_shape_and_counts_in_int64(by_hand):
 
 
 def test_every_document_of_the_fixture_counts_its_decoded_text():
-    dataset = Fixture(val_tokens=None, seed=None).open(Listener())
+    dataset = Fixture(val_tokens=None, seed=None, order="global").open(Listener())
     model = SentencePieceProcessor(model_file=str(dataset.tokenizer))
     for files in (dataset.train_files, dataset.val_files):
         stream = np.concatenate([read_shard(file) for file in files])

@@ -15,7 +15,7 @@ from golf.data.shards import Shards
 from golf.errors import UserError
 from golf.events import Listener
 
-FIXTURE = Fixture(val_tokens=None, seed=7).open(Listener())
+FIXTURE = Fixture(val_tokens=None, seed=7, order="global").open(Listener())
 
 
 def dataset(tmp_path, train=(40, 60), val=(25, 10), **changes) -> Dataset:

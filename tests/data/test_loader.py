@@ -15,7 +15,7 @@ ORDER = golden.load("loader")
 @pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (0, 2), (1, 2)])
 def test_record_order(rank, world_size):
     shards = [(np.arange(n) + 1000 * i) % 65536 for i, n in enumerate(ORDER["shard_lengths"])]
-    loader = Loader(shards, int(ORDER["seq_len"]), None, rank, world_size)
+    loader = Loader(shards, int(ORDER["seq_len"]), None, "record", rank, world_size)
     for expected in ORDER[f"first_tokens_rank{rank}_of{world_size}"]:
         inputs, targets = loader.batch(len(expected))
         assert inputs[:, 0].tolist() == expected.tolist()

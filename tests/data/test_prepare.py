@@ -14,7 +14,7 @@ from golf.errors import UserError
 from golf.events import Listener
 
 TRAIN, VAL = ([document.text for document in side] for side in corpus.split(corpus.documents(800_000), 0.1))
-SETTINGS = Fixture(val_tokens=None, seed=None)
+SETTINGS = Fixture(val_tokens=None, seed=None, order="global")
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def stream() -> Stream:
 def losses(stream: Stream, **changes) -> torch.Tensor:
     evaluation, model = sliding(**changes), golden.model()
     windows = evaluation.windows(stream.num_targets, model.seq_len)
-    return torch.cat(list(evaluation.losses(model, stream, windows)))
+    return torch.cat(list(evaluation.losses(model, stream, windows, torch.float32)))
 
 
 @torch.no_grad()

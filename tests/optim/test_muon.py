@@ -12,7 +12,7 @@ MUON = golden.load("muon")
 
 def test_four_steps():
     parameters = [torch.nn.Parameter(torch.from_numpy(MUON[f"p{i}_0"])) for i in range(4)]
-    muon = Muon(parameters, lr=0.02, momentum=0.95, weight_decay=0.085, ns_steps=5)
+    muon = Muon(parameters, lr=0.02, momentum=0.95, weight_decay=0.085, ns_steps=5, ns_dtype=torch.bfloat16)
     for step in range(1, 5):
         for i, parameter in enumerate(parameters):
             parameter.grad = torch.from_numpy(MUON[f"g{i}_{step}"])
@@ -23,7 +23,7 @@ def test_four_steps():
 
 
 def test_newton_schulz_in_bfloat16():
-    x = newton_schulz(torch.from_numpy(MUON["ns_in"]), steps=5)
+    x = newton_schulz(torch.from_numpy(MUON["ns_in"]), steps=5, dtype=torch.bfloat16)
     assert x.dtype == torch.bfloat16
     torch.testing.assert_close(x.float(), torch.from_numpy(MUON["ns_out"]), rtol=0, atol=1e-2)
 
@@ -49,5 +49,5 @@ def test_a_batch_is_its_matrices_one_by_one():
 def test_a_zero_gradient_only_decays():
     p = torch.nn.Parameter(torch.ones(4, 6))
     p.grad = torch.zeros(4, 6)
-    Muon([p], lr=0.1, momentum=0.9, weight_decay=0.5, ns_steps=5).step()
+    Muon([p], lr=0.1, momentum=0.9, weight_decay=0.5, ns_steps=5, ns_dtype=torch.bfloat16).step()
     torch.testing.assert_close(p.data, torch.full((4, 6), 1 - 0.1 * 0.5))

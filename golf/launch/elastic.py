@@ -1,0 +1,137 @@
+"""A job on this process, or on several that torch's elastic launcher starts (one for each GPU)."""
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from golf.errors import UserError, require
+from golf.launch import torchrun
+from golf.launch.task import Task
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+
+class WorkerError(Exception):
+    """A worker of the job died. The message says which, why, and where in its code; it pickles."""
+
+
+@dataclass(kw_only=True)
+class Elastic:
+    """`nproc_per_node` processes on each of `nnodes` hosts.
+
+    On several hosts the same command is given on each, with the same `rdzv_id` and an `rdzv_endpoint` (host:port) that
+    all can reach; `node_rank` is for `rdzv_backend` static alone. The run directory and the data must be on a file
+    system that all see. See the PyTorch documentation of torchrun.
+    """
+
+    nproc_per_node: int
+    nnodes: int
+    node_rank: int
+    rdzv_backend: Literal["c10d", "static"]
+    rdzv_endpoint: str | None
+    rdzv_id: str | None
+    rdzv_timeout: int
+
+    def run(self, task: Task) -> dict[str, Any] | None:
+        """Run the job; its results (None on a host whose ranks do not hold rank 0).
+
+        Raises UserError for a mistake of the user, found here or by a worker, and WorkerError if a worker dies.
+        """
+        require(self.nproc_per_node > 0, f"launch.nproc_per_node={self.nproc_per_node} must be at least 1")
+        require(self.nnodes > 0, f"launch.nnodes={self.nnodes} must be at least 1")
+        several = self.nproc_per_node * self.nnodes > 1
+        from golf.launch import worker  # imports torch, which --help must not
+
+        if torchrun.active():
+            require(not several, "under torchrun its own options count; leave launch.* out, or start golf without it")
+            return worker.work(task)
+        if not several:
+            return worker.run(task)
+        self._check_hosts()
+        self._check_gpus(task)
+        return self._launch(task)
+
+    def _check_hosts(self) -> None:
+        if self.nnodes > 1:
+            found = self.rdzv_endpoint is not None and self.rdzv_id is not None
+            require(found, f"launch.nnodes={self.nnodes} needs launch.rdzv_endpoint=HOST:PORT and launch.rdzv_id=NAME")
+
+    def _check_gpus(self, task: Task) -> None:
+        import torch
+
+        if task.config["device"] != "cpu" and torch.cuda.is_available():
+            gpus = torch.cuda.device_count()
+            enough = self.nproc_per_node <= gpus
+            require(enough, f"launch.nproc_per_node={self.nproc_per_node}, but this host has {gpus} GPU(s)")
+
+    def _launch(self, task: Task) -> dict[str, Any] | None:
+        from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
+        from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+        from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+        from golf.run_files import read_results
+
+        with tempfile.TemporaryDirectory(prefix="golf-") as folder, _signals_as_before():
+            path = Path(folder) / "task.json"
+            task.write(path)
+            # The first rank of a host has the terminal. What the others print would only repeat it.
+            logs = DefaultLogsSpecs(folder, redirects={rank: Std.ALL for rank in range(1, self.nproc_per_node)})
+            config = LaunchConfig(
+                min_nodes=self.nnodes,
+                max_nodes=self.nnodes,
+                nproc_per_node=self.nproc_per_node,
+                run_id=self.rdzv_id or f"golf-{os.getpid()}",
+                rdzv_backend=self.rdzv_backend,
+                rdzv_endpoint=self.rdzv_endpoint or "localhost:0",
+                rdzv_configs={"timeout": self.rdzv_timeout, "rank": self.node_rank},
+                max_restarts=0,
+                logs_specs=logs,
+            )
+            try:
+                elastic_launch(config, sys.executable)("-m", "golf.launch.worker", str(path))
+            except ChildFailedError as error:
+                raise _blamed(error) from None
+            except SignalException as error:
+                if error.sigval == signal.SIGINT:
+                    raise KeyboardInterrupt from None
+                raise WorkerError(f"stopped by {error.sigval.name}") from None
+        return read_results(Path(task.directory))
+
+
+def _blamed(error: "ChildFailedError") -> UserError | WorkerError:
+    """The error of the worker that failed first; those that merely lost their connection to it come later."""
+    rank, failure = min(error.failures.items(), key=lambda item: _failed_at(item[1]))
+    if isinstance(failure.message, str):  # it left no message: killed, or never begun
+        return WorkerError(f"rank {rank} died: {failure.message}")
+    message, extra = failure.message["message"], failure.message["extraInfo"]
+    if failure.exitcode == 2:
+        return UserError(message)
+    return WorkerError(f"rank {rank} failed: {message}\n\n{extra['py_callstack']}")
+
+
+def _failed_at(failure: "ProcessFailure") -> float:
+    """Seconds since 1970. A process that was killed could not say when, and it was not for another's failure."""
+    return 0.0 if isinstance(failure.message, str) else failure.message["extraInfo"]["time"]
+
+
+@contextmanager
+def _signals_as_before() -> Iterator[None]:
+    """torch's launcher leaves its signal handlers behind; the next job of a sweep wants Python's own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+    before = {name: signal.getsignal(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

@@ -1,0 +1,42 @@
+"""`torchrun --nproc_per_node=8 -m golf …`: torch's launcher has started the ranks, and this is one of them."""
+
+import os
+
+from golf.errors import UserError
+
+
+def active() -> bool:
+    """Whether this process is one of several that torchrun, or something that sets the same variables, started."""
+    return {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys()
+
+
+def is_follower() -> bool:
+    """Whether another rank composes and says what to do."""
+    return active() and os.environ["RANK"] != "0"
+
+
+def follow() -> int:
+    """Run what rank 0 composes, and return the exit code. A mistake of the user is told by rank 0."""
+    from golf.launch import worker
+
+    try:
+        worker.work(None)
+    except UserError as error:
+        worker.report(error)
+        return 2
+    return 0
+
+
+def refuse_sweep(arguments: list[str]) -> None:
+    """Raise UserError if the command line asks for a sweep: its jobs would all need these ranks."""
+    if {"-m", "--multirun"} & set(arguments) or "hydra.mode=MULTIRUN" in arguments:
+        raise UserError("a sweep (-m) cannot run under torchrun: use python -m golf -m launch.nproc_per_node=N instead")
+
+
+def release() -> None:
+    """Let the followers go, where rank 0 has composed nothing to run."""
+    from golf import dist
+    from golf.launch import worker
+
+    if not dist.was_started():
+        worker.work(None)

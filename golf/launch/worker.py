@@ -1,0 +1,66 @@
+"""One of the processes of a job: `python -m golf.launch.worker TASK.json`, started by torch's elastic launcher.
+
+Its exit code is 0, 2 for a mistake of the user, or 1; what went wrong lies in the file that torch's launchers name in
+TORCHELASTIC_ERROR_FILE.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from logging.config import dictConfig
+from pathlib import Path
+from typing import Any
+
+from golf import dist
+from golf.errors import UserError
+from golf.launch.task import Task
+
+
+def work(task: Task | None) -> dict[str, Any] | None:
+    """Join the other ranks, take on rank 0's task, and return its results; None if rank 0 has no task.
+
+    task: only rank 0's counts, so that a job has one configuration and one directory on any number of hosts.
+    """
+    dist.start()
+    task = dist.main_says(task)
+    results = None if task is None else run(task)
+    dist.stop()
+    return results
+
+
+def run(task: Task) -> dict[str, Any]:
+    """Run a task in this process and return its results."""
+    from golf import pipeline
+
+    sys.path += [folder for folder in task.sys_path if folder not in sys.path]
+    return pipeline.run(task.config, Path(task.directory), task.choices, frozenset(task.overridden))
+
+
+def main(path: str) -> int:
+    try:
+        task = Task.read(Path(path))
+        dictConfig(dict(task.logging))
+        work(task)
+    except Exception as error:
+        report(error)
+        return 2 if isinstance(error, UserError) else 1
+    return 0
+
+
+def report(error: Exception) -> None:
+    """Write `error` where the launcher looks for it, in torch's form, with the second's fraction that torch leaves out:
+    the rank that failed first is the one to blame, and the others follow within milliseconds."""
+    path = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if path is None:
+        traceback.print_exception(error)
+        return
+    now = time.time()
+    extra = {"py_callstack": "".join(traceback.format_exception(error)), "timestamp": str(int(now)), "time": now}
+    message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    Path(path).write_text(json.dumps({"message": {"message": message, "extraInfo": extra}}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
