@@ -57,6 +57,7 @@ class SDClipQuantizer(Quantizer):
     embed_clip: float
 
     def __post_init__(self) -> None:
+        require(self.min_elements >= 0, f"quantizer.min_elements={self.min_elements} must not be negative")
         for part, bits, clip in (
             ("matrix", self.matrix_bits, self.matrix_clip),
             ("embed", self.embed_bits, self.embed_clip),

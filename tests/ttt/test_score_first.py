@@ -294,4 +294,5 @@ def test_recurrent_blocks_of_a_model_without_recurrence():
 
 
 def test_values_that_can_work():
-    ttt(freeze_blocks=6, chunk_tokens=32, parameters="recurrent").check(golden.model())
+    ttt(freeze_blocks=6, chunk_tokens=32).check(golden.model())
+    ttt(parameters="recurrent").check(golden.model())
