@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from golf.data.loader import Loader
+from golf.device import autocast
 from golf.events import Listener
 from golf.model.gpt import GPT
 
@@ -39,7 +40,7 @@ def collect_hessians(
     try:
         for done in range(1, batches + 1):
             ids, _ = loader.batch(max(batch_tokens // model.seq_len, 1))
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            with autocast(device):
                 add("tok_emb.weight", model.hidden(ids.to(device)))
             events.progress("calibrate", done, batches)
     finally:
