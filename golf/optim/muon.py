@@ -57,7 +57,10 @@ class Muon(torch.optim.Optimizer):
 
     def _step_batch(self, group: dict[str, Any], matrices: list[Tensor], gradients: list[Tensor], scale: float) -> None:
         momentum = group["momentum"]
-        buffers = [self.state[p].setdefault("buffer", torch.zeros_like(p)) for p in matrices]
+        for p in matrices:
+            if "buffer" not in self.state[p]:
+                self.state[p]["buffer"] = torch.zeros_like(p)
+        buffers = [self.state[p]["buffer"] for p in matrices]
         torch._foreach_mul_(buffers, momentum)
         torch._foreach_add_(buffers, gradients)
         update = torch.stack(gradients) + momentum * torch.stack(buffers)
