@@ -3,7 +3,9 @@
 import ast
 import lzma
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import decode_source, find_spec, resolve_name
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ CORE = (
     "golf.data.shard",
     "golf.data.tokenizer",
     "golf.device",
+    "golf.dist",
     "golf.errors",
     "golf.evaluation",
     "golf.events",
@@ -33,6 +36,7 @@ CORE = (
 )
 EVERY_RUN = ("golf.artifact", "golf.data.dataset")  # needed whatever is configured
 PARTS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
+INSTALLED = ("site-packages", "dist-packages")  # what lies there together does not belong together
 
 
 def is_core(module: str) -> bool:
@@ -41,28 +45,46 @@ def is_core(module: str) -> bool:
 
 
 def estimate_code_bytes(config: Mapping[str, Any]) -> int:
-    """Bytes of the modules that a run of `config` needs, minified together and compressed with LZMA.
-
-    These are the modules of the configured classes (the user's own too), and what of the core they import in turn.
-    Raises UserError if one of them has no Python source.
-    """
-    pending = {*EVERY_RUN, *(config[part]["_target_"].rpartition(".")[0] for part in PARTS)}
-    sources: dict[str, str] = {}
-    while pending:
-        name = pending.pop()
-        sources[name] = minified(_source(name))
-        pending |= {found for found in _imports(sources[name]) if is_core(found)} - sources.keys()
-    together = "\n".join(sources[name] for name in sorted(sources))
+    """Bytes of the `sources` of a run of `config`, compressed together with LZMA; raises UserError as they do."""
+    together = "\n".join(source for _, source in sorted(sources(config).items()))
     return len(lzma.compress(together.encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
-def _imports(source: str) -> Iterator[str]:
-    """Names of the modules that `source` imports from, inside functions too."""
+def sources(config: Mapping[str, Any]) -> dict[str, str]:
+    """Minified source, by name, of every module that a run of `config` needs.
+
+    These are the modules of the configured classes and, of what these import in turn, the core and the user's own
+    modules: those in a class's top-level package, and those that lie beside it, unless that is where packages are
+    installed. Raises UserError if one of them has no Python source.
+    """
+    configured = {config[part]["_target_"].rpartition(".")[0] for part in PARTS}
+    own = {_top(module) for module in configured} - {"golf"}
+    homes = {home for home in map(_home, own) if home and home.name not in INSTALLED}
+    pending = {package for module in {*EVERY_RUN, *configured} for package in _with_packages(module)}
+    found: dict[str, str] = {}
+    while pending:
+        name = pending.pop()
+        found[name] = minified(_source(name))
+        for module in _imports(name, found[name]):
+            top = _top(module)
+            if is_core(module) or top in own or (top != "golf" and _home(top) in homes):
+                pending |= set(_with_packages(module)) - found.keys()
+    return found
+
+
+def _imports(module: str, source: str) -> Iterator[str]:
+    """Names of the modules that the source of `module` imports, inside functions too; those that there are."""
+    spec = _spec(module)
+    is_package = spec is not None and spec.submodule_search_locations is not None
+    package = module if is_package else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]  # a name may be a module of the package
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names = [alias.name for alias in node.names]
+        yield from (name for name in names if _spec(name) is not None)
 
 
 def minified(source: str) -> str:
@@ -78,7 +100,39 @@ def minified(source: str) -> str:
 
 
 def _source(module: str) -> str:
-    spec = find_spec(module)
+    spec = _spec(module)
     if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
-        return Path(spec.origin).read_text(encoding="utf-8")
+        return decode_source(Path(spec.origin).read_bytes())
+    if spec is not None and spec.origin is None and spec.submodule_search_locations is not None:
+        return ""  # a folder without __init__.py
     raise UserError(f"{module}: has no Python source whose size could be measured")
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module lies, or None. Unlike find_spec this imports no package on the way."""
+    top, *parts = module.split(".")
+    spec = find_spec(top)
+    for part in parts:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        spec = PathFinder.find_spec(f"{spec.name}.{part}", spec.submodule_search_locations)
+    return spec
+
+
+def _home(top: str) -> Path | None:
+    """The folder that a top-level module or package lies in; None for what is no file."""
+    spec = find_spec(top)
+    if spec is None:
+        return None
+    if spec.submodule_search_locations is not None:
+        return Path(next(iter(spec.submodule_search_locations))).parent.resolve()
+    return Path(spec.origin).parent.resolve() if spec.has_location and spec.origin else None
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _with_packages(module: str) -> Iterator[str]:
+    """The module and the packages that it lies in, whose __init__.py run before it."""
+    return accumulate(module.split("."), "{}.{}".format)

@@ -1,11 +1,11 @@
 """PNGs of one run directory: what was learned in training, what TTT gained, where the bytes go."""
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from golf.run_files import RunFiles
 from golf.tracker.jsonl import read
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def ttt_curve(directory: Path) -> Path | None:
 
 def bytes_per_tensor(directory: Path) -> Path | None:
     """bytes_per_tensor.png: estimated bytes in the artifact by layer and kind of tensor; None without data."""
-    path = directory / "quantize.json"
-    sizes = json.loads(path.read_text(encoding="utf-8"))["result"].get("bytes_per_tensor") if path.exists() else None
+    record = RunFiles(directory, source=None).record("quantize")
+    sizes = record["result"].get("bytes_per_tensor") if record else None
     if not sizes:
         return None
     table: dict[int, dict[str, float]] = {}

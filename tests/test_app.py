@@ -59,7 +59,8 @@ FILES = {
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the shipped root in conf/, one toy option in each group, and a user's own files in mine/."""
     path = tmp_path_factory.mktemp("toys")
-    shutil.copytree(config_dir() / "hydra", path / "conf" / "hydra")
+    for group in ("hydra", "launch"):
+        shutil.copytree(config_dir() / group, path / "conf" / group)
     shutil.copy(config_dir() / "config.yaml", path / "conf")
     files = {f"mine/{name}": dedent(text) for name, text in FILES.items()}
     files["conf/experiment/smoke.yaml"] = (config_dir() / "experiment" / "smoke.yaml").read_text()
@@ -126,7 +127,8 @@ ROOT_KEY = "sed: no such key; did you mean seed? (keys: "
         ("quantiser=none", "quantiser: no such key; did you mean quantizer? (keys: "),
         ("experimnt=good", "experimnt: no such key; did you mean experiment? (keys: "),
         ("ttt=mistypd", "ttt=mistypd: no such option; did you mean mistyped? (options: buggy, interrupted"),
-        ("ttt=3", "Config group override must be a string or a list. Got int (command line: "),
+        ("ttt=3", "ttt=3: a config group takes the name of one of its options; python -m golf --help lists them"),
+        ("quantizer=null", "quantizer=null: a config group takes the name of one of its options; "),
         ("+ttt.epochs=4", "Could not append to config. An item is already at 'ttt.epochs'."),
         ("ttt.ema=[1", "ttt.ema=[1: no viable alternative at input '[1'"),
         ("hydra.run.dir=${nowhere}", "hydra.run.dir: Interpolation key 'nowhere' not found"),

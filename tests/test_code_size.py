@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from golf.code_size import CORE, estimate_code_bytes, is_core, minified
+from golf.code_size import CORE, estimate_code_bytes, is_core, minified, sources
 from golf.errors import UserError
 
 SOURCE = '''"""Module."""
@@ -107,6 +107,52 @@ def test_estimate_counts_the_users_own_module(tmp_path: Path, monkeypatch: pytes
     with_mine = estimate_code_bytes({**CONFIG, "ttt": {"_target_": "mine_for_size.Mine"}})
     alone = len(lzma.compress(f"TABLE = [{noise}]".encode(), preset=9))
     assert alone / 2 < with_mine - estimate_code_bytes(CONFIG) < alone * 1.1
+
+
+def test_all_that_the_classes_import_is_counted() -> None:
+    everything = {
+        **CONFIG,
+        "quantizer": {"_target_": "golf.quantizer.gptq.GPTQ"},
+        "ttt": {"_target_": "golf.ttt.score_first.ScoreFirst"},
+    }
+    for config in (CONFIG, everything):
+        modules = {spec["_target_"].rpartition(".")[0] for spec in config.values()}
+        program = f"import {', '.join(sorted(modules))}, golf.artifact, golf.data.dataset, sys; print(*sys.modules)"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        imported = {name for name in done.stdout.split() if name.partition(".")[0] == "golf"}
+        assert imported <= sources(config).keys()
+
+
+FILES = {
+    "mine_package/__init__.py": "",
+    "mine_package/part.py": "from . import sibling\nfrom .deep.below import f\nfrom mine_package import cousin",
+    "mine_package/sibling.py": "import mine_beside\nimport numpy, torch, json\nfrom missing_here import nothing",
+    "mine_package/cousin.py": "from golf.optim import muon\nimport golf.plots",
+    "mine_package/deep/__init__.py": "from .. import above",
+    "mine_package/deep/below.py": "def f():\n    from ..lazy import x\n    import mine_package.gone",
+    "mine_package/above.py": "",
+    "mine_package/lazy.py": "x = 1",
+    "mine_package/unused.py": "",
+    "mine_beside.py": "import mine_folder.inner",
+    "mine_folder/inner.py": "",
+    "mine_not_imported.py": "",
+}
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_users_helpers_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
+    home = tmp_path / ("site-packages" if installed else "work")
+    for name, text in FILES.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(text)
+    monkeypatch.syspath_prepend(home)
+    config = {**CONFIG, "ttt": {"_target_": "mine_package.part.Mine"}}
+    own = {name for name in sources(config) if not name.startswith("golf")}
+    package = {"", ".part", ".sibling", ".cousin", ".deep", ".deep.below", ".above", ".lazy"}
+    beside = {"mine_beside", "mine_folder", "mine_folder.inner"}
+    assert own == {f"mine_package{name}" for name in package} | (set() if installed else beside)
+    assert sources(config).keys() - sources(CONFIG).keys() - own == {"golf.optim.muon"}
+    assert not any(name.startswith("mine_package") for name in sys.modules)
 
 
 @pytest.mark.parametrize("name", ["_lzma", "no_such_module_at_all"])

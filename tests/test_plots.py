@@ -10,6 +10,7 @@ from matplotlib.image import imread
 
 from golf import plots
 from golf.events import Job
+from golf.run_files import RECORD_KEYS, RunFiles
 from golf.tracker.jsonl import JsonLines
 
 SIZES = {
@@ -33,8 +34,12 @@ def directory(tmp_path):
     for chunk in range(3):
         listener.metrics("ttt", chunk, val_bpb=1.5 - chunk / 10, val_loss=3.0, lr=0.005)
     listener.finish(None)
-    (tmp_path / "quantize.json").write_text(json.dumps({"result": {"bytes_per_tensor": SIZES}}))
+    write_sizes(tmp_path, {"bytes_per_tensor": SIZES})
     return tmp_path
+
+
+def write_sizes(directory, result):
+    RunFiles(directory, None).write_record(dict.fromkeys(RECORD_KEYS) | {"stage": "quantize", "result": result})
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ def test_all_plots(directory):
 
 
 def test_what_has_no_data_is_left_out(directory):
-    (directory / "quantize.json").write_text(json.dumps({"result": {}}))
+    write_sizes(directory, {})
     assert len(plots.plot_all(directory)) == 2
     (directory / "metrics.jsonl").unlink()
     (directory / "quantize.json").unlink()

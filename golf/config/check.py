@@ -8,16 +8,17 @@ from golf.build import resolve
 from golf.config.names import no_such
 from golf.config.schema import Component, Root
 from golf.config.types import describe, matches, show
-from golf.errors import UserError
+from golf.errors import UserError, require
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Raise UserError for the first thing in `config` that is unknown, missing or of the wrong type.
+    """Raise UserError for the first thing in `config` that is unknown, missing, of the wrong type or no seed.
 
     The root is held against `golf.config.schema.Root`; each component against the keyword-only parameters of the class
     that its `_target_` names. However a key got in, it is found here. `config` is resolved: plain dicts and lists.
     """
     _check_arguments(config, Root, prefix="", reader="every run")
+    require(0 <= config["seed"] < 2**63, f"seed={config['seed']} must be from 0 to 2**63 - 1")
 
 
 def _check_component(key: str, component: Any) -> None:

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterable
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -31,7 +32,19 @@ def explain(error: BaseException, groups: Iterable[str] = ()) -> str:
         if unknown := re.match(r"(In '.+': )?Could not override '(.+)'\. No match", str(error)):
             return no_such("group", f"{unknown[1] or ''}override {unknown[2]}", unknown[2], groups)
         return f"{_without_advice(error)} {explain(cause) if isinstance(cause, OmegaConfBaseException) else ''}"
+    if str(error).startswith("Config group override must be") and (override := _no_name(groups)):
+        return f"{override}: a config group takes the name of one of its options; python -m golf --help lists them"
     return f"{error} (command line: {' '.join(sys.argv[1:])})"
+
+
+def _no_name(groups: Iterable[str]) -> str | None:
+    """The first override on the command line that gives a group a number, a truth value or null."""
+    for argument in sys.argv[1:]:
+        if argument.lstrip("+").partition("=")[0] in groups:
+            value = OverridesParser.create().parse_override(argument).value()
+            if not isinstance(value, str | list):
+                return argument
+    return None
 
 
 def _without_advice(error: Exception) -> str:

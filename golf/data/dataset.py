@@ -1,7 +1,6 @@
 """A data set that is ready to use: files on disk, how to read them, and whether they fit the model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import numpy as np
 
 from golf.data.digest import sha256
 from golf.data.loader import Order
-from golf.data.shard import read_shard, shard_length
+from golf.data.shard import Contents, read_contents, read_shard, shard_length
 from golf.data.tokenizer import ByteTable, read_byte_table
 from golf.errors import UserError, require
 from golf.events import Listener
@@ -37,6 +36,12 @@ class Dataset:
     def byte_table(self) -> ByteTable:
         return read_byte_table(self.tokenizer)
 
+    @cached_property
+    def _contents(self) -> dict[Path, Contents]:
+        files = [*self.train_files, *self.val_files]
+        with ThreadPoolExecutor() as pool:  # hashing releases the interpreter, and real data is 25 GB: read it once
+            return dict(zip(files, pool.map(read_contents, files), strict=True))
+
     @property
     def vocab_size(self) -> int:
         return self.byte_table.vocab_size
@@ -58,9 +63,11 @@ class Dataset:
 
     def check(self, vocab_size: int, seq_len: int) -> None:
         """Raises UserError if a model of `vocab_size` cannot be trained or scored on sequences of `seq_len` tokens."""
-        if self.val_tokens is not None and self.val_tokens < 1:
-            raise UserError(f"data.val_tokens={self.val_tokens}: must be positive, or null for all of them")
-        require(self.seed is None or self.seed >= 0, f"data.seed={self.seed} must not be negative")
+        require(seq_len > 0, f"model.seq_len={seq_len} must be at least 1")
+        require(
+            self.seed is None or 0 <= self.seed < 2**63,
+            f"data.seed={self.seed} must be from 0 to 2**63 - 1, or null for an order that is the same for every run",
+        )
         if vocab_size != self.vocab_size:
             raise UserError(
                 f"model.vocab_size is {vocab_size}, but the tokenizer {self.tokenizer} has {self.vocab_size} pieces: "
@@ -73,10 +80,9 @@ class Dataset:
                 f"fewer than one sequence of {seq_len} + 1"
             )
         self.validation(seq_len)
-        for file in [*self.val_files, self.train_files[0]]:
-            foreign = np.flatnonzero(read_shard(file) >= vocab_size)
-            if len(foreign):
-                position = int(foreign[0])
+        for file, contents in self._contents.items():
+            if contents.largest >= vocab_size:
+                position = int(np.argmax(read_shard(file) >= vocab_size))
                 raise UserError(
                     f"{file}: token {read_shard(file)[position]} at position {position} is not in the vocabulary of "
                     f"{vocab_size}: the shards were made with another tokenizer than {self.tokenizer}"
@@ -90,9 +96,15 @@ class Dataset:
                 "sha256": sha256(self.tokenizer),
                 "vocab_size": self.vocab_size,
             },
-            "train": _digests(self.train_files),
-            "val": _digests(self.val_files),
+            "train": self._shards(self.train_files),
+            "val": self._shards(self.val_files),
         }
+
+    def _shards(self, files: list[Path]) -> list[dict[str, Any]]:
+        return [
+            {"file": file.name, "sha256": self._contents[file].sha256, "tokens": self._contents[file].tokens}
+            for file in files
+        ]
 
 
 @dataclass(kw_only=True)
@@ -106,11 +118,3 @@ class Data(ABC):
     @abstractmethod
     def open(self, events: Listener) -> Dataset:
         """The data set, made first if need be. Raises UserError if there is none."""
-
-
-def _digests(files: Iterable[Path]) -> list[dict[str, Any]]:
-    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter, and real data is 25 GB
-        return [
-            {"file": file.name, "sha256": digest, "tokens": shard_length(file)}
-            for file, digest in zip(files, pool.map(sha256, files), strict=True)
-        ]

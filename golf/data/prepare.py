@@ -7,6 +7,7 @@ piece, the newline among them, is written in bytes. Its ids 0 to 3 are those of 
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,31 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from golf.data.dataset import Data, Dataset
 from golf.data.shard import write_shard
-from golf.errors import UserError
+from golf.errors import UserError, require
 from golf.events import Listener
 
 TOKENIZER = "tokenizer.model"
-TRAIN_SHARDS = 2  # more than one, so that drawing among shards happens with small data too
 PAD, BOS, EOS, UNK = range(4)
 
 
-def train_tokenizer(texts: Sequence[str], vocab_size: int) -> bytes:
+@dataclass(frozen=True)
+class Settings:
+    """How texts become a data set, as conf/data/stdlib.yaml says."""
+
+    vocab_size: int
+    character_coverage: float
+    split_digits: bool
+    train_shards: int
+
+    def __post_init__(self) -> None:
+        require(self.train_shards > 0, f"data.train_shards={self.train_shards} must be at least 1")
+        require(
+            0.98 <= self.character_coverage <= 1,  # SentencePiece's own limits
+            f"data.character_coverage={self.character_coverage} must be from 0.98 to 1",
+        )
+
+
+def train_tokenizer(texts: Sequence[str], settings: Settings) -> bytes:
     """A SentencePiece BPE model with byte fallback, the same for the same texts. Raises UserError if there is none."""
     model = io.BytesIO()
     try:
@@ -30,10 +47,10 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int) -> bytes:
             sentence_iterator=(line for text in texts for line in text.split("\n") if line),
             model_writer=model,
             model_type="bpe",
-            vocab_size=vocab_size,
+            vocab_size=settings.vocab_size,
             byte_fallback=True,
-            split_digits=True,
-            character_coverage=0.98,  # pieces are scarce, and a rare character has its bytes
+            split_digits=settings.split_digits,
+            character_coverage=settings.character_coverage,
             normalization_rule_name="identity",
             remove_extra_whitespaces=False,
             pad_id=PAD,
@@ -44,20 +61,22 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int) -> bytes:
             minloglevel=2,  # errors only, which come as exceptions
         )
     except RuntimeError as error:
-        raise UserError(f"data.vocab_size: no tokenizer of {vocab_size} pieces can be trained ({error})") from error
+        raise UserError(
+            f"data.vocab_size: no tokenizer of {settings.vocab_size} pieces can be trained ({error})"
+        ) from error
     return model.getvalue()
 
 
-def prepare(directory: Path, train: Sequence[str], val: Sequence[str], vocab_size: int, events: Listener) -> None:
+def prepare(directory: Path, train: Sequence[str], val: Sequence[str], settings: Settings, events: Listener) -> None:
     """Write a tokenizer trained on the training texts, and both kinds of texts as shards, BOS before each text."""
-    model = train_tokenizer(train, vocab_size)
+    model = train_tokenizer(train, settings)
     (directory / TOKENIZER).write_bytes(model)
     processor = SentencePieceProcessor(model_proto=model)
     streams = []
     for texts in (train, val):
         streams.append(np.concatenate([[BOS, *processor.encode(text)] for text in texts]))
         events.progress("data", len(streams), 2)
-    for i, tokens in enumerate(np.array_split(streams[0], TRAIN_SHARDS)):
+    for i, tokens in enumerate(np.array_split(streams[0], settings.train_shards)):
         write_shard(directory / f"corpus_train_{i:06d}.bin", tokens)
     write_shard(directory / "corpus_val_000000.bin", streams[1])
 

@@ -3,6 +3,8 @@
 Source: spec: Data.
 """
 
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,16 @@ MAGIC = 20240520
 VERSION = 1
 HEADER_INTS = 256
 HEADER_BYTES = 4 * HEADER_INTS
+CHUNK_BYTES = 2**24  # what is read at once: a multiple of the two bytes of a token
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a shard holds: SHA-256 of the whole file in hex, number of tokens, and the largest token (-1 if none)."""
+
+    sha256: str
+    tokens: int
+    largest: int
 
 
 def write_shard(path: Path, tokens: np.ndarray) -> None:
@@ -52,3 +64,14 @@ def shard_length(path: Path) -> int:
     if size != whole:
         raise UserError(f"{path}: {count} tokens (byte 8) make {whole} bytes, but the file has {size}; fetch it again")
     return count
+
+
+def read_contents(path: Path) -> Contents:
+    """What a shard holds, in one pass. Raises UserError if the file is no whole shard."""
+    tokens, largest = shard_length(path), -1
+    with open(path, "rb") as file:
+        digest = hashlib.sha256(file.read(HEADER_BYTES))
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            largest = max(largest, int(np.frombuffer(chunk, "<u2").max()))
+    return Contents(digest.hexdigest(), tokens, largest)

@@ -35,7 +35,10 @@ class Shards(Data):
 
 
 def _matches(directory: Path, glob: str, key: str) -> list[Path]:
-    files = sorted(directory.glob(glob))
+    try:
+        files = sorted(directory.glob(glob))
+    except (ValueError, IndexError, NotImplementedError) as error:  # "", "." and an absolute path, for three
+        raise UserError(f"{key}={glob}: is no pattern of files below data.path ({error})") from error
     if not files:
         raise UserError(f"{key}: no file in {directory} matches {glob}")
     return files

@@ -21,12 +21,16 @@ from golf.events import Listener
 class Stdlib(Data):
     """`corpus_bytes` caps the text (train and validation); about `val_fraction` of it, by families, is validation.
 
-    `cache_dir` None is the user's cache directory.
+    The training text is cut into `train_shards`; `character_coverage` is the share of its characters that are pieces
+    of the tokenizer, and with `split_digits` no piece has two digits. `cache_dir` None is the user's cache directory.
     """
 
     vocab_size: int
     corpus_bytes: int
     val_fraction: float
+    train_shards: int
+    character_coverage: float
+    split_digits: bool
     cache_dir: str | None
 
     def open(self, events: Listener) -> Dataset:
@@ -38,9 +42,17 @@ class Stdlib(Data):
             raise UserError(f"data.cache_dir: {root} cannot be used ({error})") from error
         return prepare.open_prepared(directory, self)
 
+    def _settings(self) -> prepare.Settings:
+        return prepare.Settings(
+            vocab_size=self.vocab_size,
+            character_coverage=self.character_coverage,
+            split_digits=self.split_digits,
+            train_shards=self.train_shards,
+        )
+
     def _key(self) -> str:
         """Everything that the shards depend on: the library's text, the settings, the makers and their code."""
-        settings = self.vocab_size, self.corpus_bytes, self.val_fraction
+        settings = self._settings(), self.corpus_bytes, self.val_fraction
         makers = platform.python_version(), sentencepiece.__version__
         code = [sha256(Path(file)) for file in (corpus.__file__, prepare.__file__, __file__)]
         return hashlib.sha256(repr((settings, makers, code, corpus.fingerprint())).encode()).hexdigest()
@@ -54,7 +66,7 @@ class Stdlib(Data):
                 f"{len(val)} validation documents, too few; raise it, or change data.val_fraction={self.val_fraction}"
             )
         texts = [document.text for document in train], [document.text for document in val]
-        prepare.prepare(directory, *texts, self.vocab_size, events)
+        prepare.prepare(directory, *texts, self._settings(), events)
         events.event(
             "corpus_built",
             train_documents=len(train),

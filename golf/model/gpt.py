@@ -75,6 +75,18 @@ class GPT(nn.Module):
             0 <= loop_start <= loop_end < num_layers,
             f"model.loop_start={loop_start} … model.loop_end={loop_end} must lie within model.num_layers={num_layers}",
         )
+        require(
+            0 <= xsa_last_n <= num_layers,
+            f"model.xsa_last_n={xsa_last_n} must be from 0 to model.num_layers={num_layers}",
+        )
+        require(
+            parallel_start_layer is None or 0 <= parallel_start_layer <= num_layers,
+            f"model.parallel_start_layer={parallel_start_layer} must be from 0 to {num_layers}, or null",
+        )
+        require(rope_base > 1, f"model.rope_base={rope_base} must be above 1")
+        require(logit_softcap > 0, f"model.logit_softcap={logit_softcap} must be above 0")
+        # An embedding of zeros gets no gradient: it meets the head, which is itself, and a hidden state of zeros.
+        require(embed_init_std > 0, f"model.embed_init_std={embed_init_std} must be above 0")
         self.seq_len = seq_len
         self.rope_dims = rope_dims
         self.rope_base = rope_base

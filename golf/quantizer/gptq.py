@@ -28,10 +28,18 @@ class GPTQ(SDClipQuantizer):
         require(self.damping > 0, f"quantizer.damping={self.damping} must be above 0")
 
     def calibrate(self, model: GPT, loader: Loader, events: Listener) -> dict[str, Tensor]:
-        return collect_hessians(model, loader, self.calibration_batches, self.calibration_tokens, events)
+        """Raises UserError if a layer that gets codes met no calibration data."""
+        hessians = collect_hessians(model, loader, self.calibration_batches, self.calibration_tokens, events)
+        for name, layer in self.layers(model).items():
+            require(
+                name in hessians,
+                f"{name}: met no calibration data, which GPTQ needs; choose quantizer=rtn, or keep it in float16 "
+                f"with quantizer.min_elements={layer.weight.numel()}",
+            )
+        return hessians
 
     def codes(self, weight: Tensor, scale: Tensor, bits: int, hessian: Tensor | None) -> Tensor:
-        assert hessian is not None  # every quantized layer met calibration data
+        assert hessian is not None  # see calibrate
         return gptq_codes(weight, hessian, scale, bits, self.block_size, self.damping)
 
 

@@ -2,19 +2,16 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from golf import dist
 from golf.artifact import Quantized, State
+from golf.data.loader import Loader
 from golf.errors import require
 from golf.events import Listener
-
-if TYPE_CHECKING:
-    from golf.data.loader import Loader
-    from golf.model.gpt import GPT
+from golf.model.gpt import GPT
 
 
 def row_scales(weight: Tensor, bits: int, clip: float) -> Tensor:
@@ -33,11 +30,16 @@ def round_to_codes(weight: Tensor, scale: Tensor, bits: int) -> Tensor:
     return (weight / step).round().clamp(-limit, limit)
 
 
+def float16_state(model: GPT) -> State:
+    """Every tensor of the model's state as float16, on the CPU."""
+    return {name: tensor.half().cpu() for name, tensor in model.state_dict().items()}
+
+
 class Quantizer(ABC):
     """A quantizer turns a model into the tensors of an artifact."""
 
     @abstractmethod
-    def quantize(self, model: "GPT", loader: "Loader", events: Listener) -> State:
+    def quantize(self, model: GPT, loader: Loader, events: Listener) -> State:
         """Every tensor of the model's state: codes with row scales, or float16.
 
         `loader` yields training sequences for calibration, from the first one on.
@@ -58,6 +60,7 @@ class SDClipQuantizer(Quantizer):
     embed_clip: float
 
     def __post_init__(self) -> None:
+        require(self.min_elements >= 0, f"quantizer.min_elements={self.min_elements} must not be negative")
         for part, bits, clip in (
             ("matrix", self.matrix_bits, self.matrix_clip),
             ("embed", self.embed_bits, self.embed_clip),
@@ -65,13 +68,8 @@ class SDClipQuantizer(Quantizer):
             require(2 <= bits <= 8, f"quantizer.{part}_bits={bits} must lie between 2 and 8")
             require(clip > 0, f"quantizer.{part}_clip={clip} must be above 0")
 
-    def quantize(self, model: "GPT", loader: "Loader", events: Listener) -> State:
-        state: State = {name: tensor.half().cpu() for name, tensor in model.state_dict().items()}
-        layers = {
-            f"{name}.weight": module
-            for name, module in model.named_modules()
-            if isinstance(module, nn.Linear | nn.Embedding) and module.weight.numel() > self.min_elements
-        }
+    def quantize(self, model: GPT, loader: Loader, events: Listener) -> State:
+        state, layers = float16_state(model), self.layers(model)
         hessians = self.calibrate(model, loader, events)
         mine: State = {}
         for done, (name, layer) in list(enumerate(layers.items(), start=1))[dist.rank() :: dist.world_size()]:
@@ -86,7 +84,15 @@ class SDClipQuantizer(Quantizer):
             state |= part
         return state
 
-    def calibrate(self, model: "GPT", loader: "Loader", events: Listener) -> dict[str, Tensor]:
+    def layers(self, model: GPT) -> dict[str, nn.Linear | nn.Embedding]:
+        """The layers that get codes, by the name of their weight."""
+        return {
+            f"{name}.weight": module
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Linear | nn.Embedding) and module.weight.numel() > self.min_elements
+        }
+
+    def calibrate(self, model: GPT, loader: Loader, events: Listener) -> dict[str, Tensor]:
         """Hessians (cols, cols) by tensor name, for quantizers that use them."""
         return {}
 

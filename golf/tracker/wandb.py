@@ -21,6 +21,7 @@ from typing import Any, Literal
 from golf.atomic import replacing
 from golf.errors import UserError
 from golf.events import Job, Listener
+from golf.run_files import ARTIFACT
 from golf.tracker.online import credentials, unreachable
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class Wandb(Listener):
         )
 
     def _keep_artifact(self, results: Mapping[str, Any]) -> None:
-        path = self._job.directory / "artifact.golf"
+        path = self._job.directory / ARTIFACT
         if not (self.log_artifact and path.exists()):
             return
         import wandb

@@ -61,7 +61,13 @@ class Trainer:
         for name in ("steps", "batch_tokens", "micro_batches", "log_every"):
             value = getattr(self, name)
             require(value > 0, f"trainer.{name}={value} must be at least 1")
-        require(self.warmup_steps >= 0, f"trainer.warmup_steps={self.warmup_steps} must not be negative")
+        require(
+            self.validate_every is None or self.validate_every > 0,
+            f"trainer.validate_every={self.validate_every} must be at least 1, or null for never",
+        )
+        for name in ("warmup_steps", "reserve_seconds", "recurrence_start"):  # above 1, recurrence never starts
+            value = getattr(self, name)
+            require(value >= 0, f"trainer.{name}={value} must not be negative")
         require(self.grad_clip > 0, f"trainer.grad_clip={self.grad_clip} must be above 0")
         require(0 <= self.warmdown <= 1, f"trainer.warmdown={self.warmdown} must be a share from 0 to 1")
         ranks = dist.world_size()

@@ -53,6 +53,11 @@ class ScoreFirst(Strategy):
         require(long_enough, f"ttt.chunk_tokens={self.chunk_tokens} is below model.seq_len={model.seq_len}")
         trainable = self.parameters == "all" or len(model.looped_blocks) > 0
         require(trainable, "ttt.parameters=recurrent needs a model with recurrence (model.num_loops above 0)")
+        require(
+            self.parameters == "all" or self.freeze_blocks == 0,
+            f"ttt.freeze_blocks={self.freeze_blocks} has no meaning with ttt.parameters=recurrent, which trains the "
+            "recurrent blocks alone; set it to 0",
+        )
 
     def score(self, model: GPT, stream: Stream, evaluation: Sliding, events: Listener) -> Score:
         if self.hash_embed:

@@ -40,6 +40,7 @@ RECORD = {
         "momentum": 0.99,
         "momentum_steps": 1500,
         "ns_steps": 5,
+        "ns_dtype": "bfloat16",
         "embed_lr": 0.03,
         "embed_decay": 0.085,
         "scalar_lr": 0.02,
@@ -94,6 +95,7 @@ RECORD = {
         "val_glob": "fineweb_val_*.bin",
         "val_tokens": None,  # all 40,540,160
         "seed": None,  # the same order for every seed
+        "order": "record",  # each rank its own shards
     },
 }
 # What does not change what is computed, or depends on the machine.

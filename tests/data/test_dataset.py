@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from golf.data import shard
 from golf.data.dataset import Dataset
 from golf.data.fixture import Fixture
 from golf.data.shard import read_shard, write_shard
@@ -58,7 +59,7 @@ def test_vocabulary_mismatch_names_both_and_the_key(tmp_path):
         ({"train": (10, 32)}, 32, "longest training shard has 32 tokens, fewer than one sequence of 32 \\+ 1"),
         ({"val": (8, 8)}, 16, "16 validation tokens, fewer than one sequence of 16 \\+ 1"),
         ({"val_tokens": 16}, 16, "16 validation tokens, fewer"),
-        ({"val_tokens": -5}, 16, r"data\.val_tokens=-5: must be positive"),
+        ({"val_tokens": -5}, 16, r"data\.val_tokens=-5 must be at least 1"),
         ({"train": (0,)}, 16, "longest training shard has 0 tokens"),
         ({"val": (0,)}, 16, "0 validation tokens"),
     ],
@@ -72,27 +73,44 @@ def test_one_long_training_shard_is_enough(tmp_path):
     dataset(tmp_path, train=(10, 33)).check(320, 32)
 
 
-@pytest.mark.parametrize("name", ["x_train_000000.bin", "x_val_000001.bin"])
-def test_a_token_outside_the_vocabulary_is_named_with_its_position(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "at"), [("x_train_000000.bin", 5), ("x_train_000001.bin", 40), ("x_val_000001.bin", 5)]
+)
+def test_a_token_outside_the_vocabulary_is_named_with_its_position(tmp_path, monkeypatch, name, at):
+    monkeypatch.setattr(shard, "CHUNK_BYTES", 16)
     data = dataset(tmp_path)
     tokens = np.array(read_shard(tmp_path / name))
-    tokens[3], tokens[5] = 319, 320
+    tokens[3], tokens[at] = 319, 320
     write_shard(tmp_path / name, tokens)
-    with pytest.raises(UserError, match=rf"{name}: token 320 at position 5 is not in the vocabulary of 320"):
+    with pytest.raises(UserError, match=rf"{name}: token 320 at position {at} is not in the vocabulary of 320"):
         data.check(320, 16)
 
 
-def test_digests_are_those_of_the_files(tmp_path):
+@pytest.mark.parametrize("seq_len", [0, -1])
+def test_sequences_have_a_length(tmp_path, seq_len):
+    with pytest.raises(UserError, match=rf"model\.seq_len={seq_len} must be at least 1"):
+        dataset(tmp_path).check(320, seq_len)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_out_of_range(tmp_path, seed):
+    with pytest.raises(UserError, match=rf"data\.seed={seed} must be from 0 to 2\*\*63 - 1"):
+        dataset(tmp_path, seed=seed).check(320, 16)
+    dataset(tmp_path, seed=2**63 - 1).check(320, 16)
+
+
+def test_digests_are_those_of_the_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(shard, "CHUNK_BYTES", 16)
     data = dataset(tmp_path)
     digests = data.digests()
     assert digests["tokenizer"]["vocab_size"] == 320
     assert digests["tokenizer"]["sha256"] == hashlib.sha256(data.tokenizer.read_bytes()).hexdigest()
-    assert [(shard["file"], shard["tokens"]) for shard in digests["train"]] == [
+    assert [(entry["file"], entry["tokens"]) for entry in digests["train"]] == [
         ("x_train_000000.bin", 40),
         ("x_train_000001.bin", 60),
     ]
-    for shard in digests["train"] + digests["val"]:
-        assert shard["sha256"] == hashlib.sha256((tmp_path / shard["file"]).read_bytes()).hexdigest()
+    for entry in digests["train"] + digests["val"]:
+        assert entry["sha256"] == hashlib.sha256((tmp_path / entry["file"]).read_bytes()).hexdigest()
 
 
 def shards(directory: Path, **changes) -> Shards:
@@ -103,6 +121,7 @@ def shards(directory: Path, **changes) -> Shards:
         "val_glob": "*_val_*.bin",
         "val_tokens": None,
         "seed": 7,
+        "order": "global",
     }
     return Shards(**settings | changes)
 
@@ -132,6 +151,9 @@ def test_paths_are_relative_to_the_working_directory(directory, monkeypatch):
         ({"path": "no/where"}, r"data\.path: there is no directory no/where"),
         ({"tokenizer": "no.model"}, r"data\.tokenizer: there is no file no\.model"),
         ({"train_glob": "a_*.bin"}, r"data\.train_glob: no file in .*/data matches a_\*\.bin"),
+        ({"train_glob": ""}, r"data\.train_glob=: is no pattern of files below data\.path"),
+        ({"val_glob": "."}, r"data\.val_glob=\.: "),
+        ({"val_glob": "/data/*.bin"}, r"data\.val_glob=/data/\*\.bin: is no pattern of files below data\.path"),
         ({"val_glob": "b_*.bin"}, r"data\.val_glob: no file in .*/data matches b_\*\.bin"),
     ],
 )

@@ -1,5 +1,7 @@
 """Tokenizer and shards made from text: nothing is lost, and the bytes add up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,20 +10,21 @@ from sentencepiece import SentencePieceProcessor
 
 from golf.data import corpus
 from golf.data.fixture import Fixture
-from golf.data.prepare import open_prepared, prepare, train_tokenizer
+from golf.data.prepare import Settings, open_prepared, prepare, train_tokenizer
 from golf.data.shard import read_shard
 from golf.errors import UserError
 from golf.events import Listener
 
 TRAIN, VAL = ([document.text for document in side] for side in corpus.split(corpus.documents(800_000), 0.1))
-SETTINGS = Fixture(val_tokens=None, seed=None, order="global")
+SETTINGS = Settings(vocab_size=1024, character_coverage=0.98, split_digits=True, train_shards=2)
+FIXTURE = Fixture(val_tokens=None, seed=None, order="global")
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     directory = tmp_path_factory.mktemp("prepared")
-    prepare(directory, TRAIN, VAL, 1024, Listener())
-    return open_prepared(directory, SETTINGS)
+    prepare(directory, TRAIN, VAL, SETTINGS, Listener())
+    return open_prepared(directory, FIXTURE)
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +74,30 @@ def test_any_text_comes_back_and_its_bytes_add_up(prepared, model, text):
 
 
 def test_the_tokenizer_is_the_same_again(prepared):
-    assert train_tokenizer(TRAIN, 1024) == prepared.tokenizer.read_bytes()
+    assert train_tokenizer(TRAIN, SETTINGS) == prepared.tokenizer.read_bytes()
+
+
+def test_other_settings(tmp_path):
+    texts = ["año 1999, año 1999 " * 50, "1999 é " * 50]
+    settings = Settings(vocab_size=285, character_coverage=1.0, split_digits=False, train_shards=3)
+    prepare(tmp_path, texts, texts, settings, Listener())
+    opened = open_prepared(tmp_path, FIXTURE)
+    assert len(opened.train_files) == 3
+    model = SentencePieceProcessor(model_file=str(opened.tokenizer))
+    pieces = [model.id_to_piece(index) for index in range(260, 285)]
+    assert any("99" in piece for piece in pieces)
+    assert {"ñ", "é"} <= set(pieces)
+
+
+@pytest.mark.parametrize("change", [{"train_shards": 0}, {"character_coverage": 0.5}, {"character_coverage": 1.01}])
+def test_settings_out_of_range(change):
+    ((key, value),) = change.items()
+    with pytest.raises(UserError, match=rf"data\.{key}={value} must be"):
+        replace(SETTINGS, **change)
 
 
 def test_the_fixture_is_small_and_made_this_way():
-    fixture = SETTINGS.open(Listener())
+    fixture = FIXTURE.open(Listener())
     files = list(fixture.tokenizer.parent.iterdir())
     assert sum(file.stat().st_size for file in files) < 250_000
     assert fixture.tokenizer.stat().st_size < 20_000
@@ -86,4 +108,4 @@ def test_the_fixture_is_small_and_made_this_way():
 @pytest.mark.parametrize("vocab_size", [10, 50_000])
 def test_an_impossible_vocabulary_is_named(vocab_size):
     with pytest.raises(UserError, match=rf"data\.vocab_size: no tokenizer of {vocab_size} pieces can be trained"):
-        train_tokenizer(VAL[:2], vocab_size)
+        train_tokenizer(VAL[:2], replace(SETTINGS, vocab_size=vocab_size))

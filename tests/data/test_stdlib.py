@@ -13,7 +13,8 @@ from golf.data.stdlib import Stdlib
 from golf.errors import UserError
 from golf.events import Listener
 
-SETTINGS = {"vocab_size": 512, "corpus_bytes": 300_000, "val_fraction": 0.1, "val_tokens": None, "seed": 3}
+SETTINGS = {"vocab_size": 512, "corpus_bytes": 300_000, "val_fraction": 0.1, "val_tokens": None, "seed": 3, "order": "global"}
+SETTINGS |= {"train_shards": 2, "character_coverage": 0.98, "split_digits": True}
 
 
 class Heard(Listener):
@@ -79,7 +80,17 @@ def test_a_damaged_entry_is_built_again(built, tmp_path):
     assert again.digests() == digests
 
 
-@pytest.mark.parametrize("change", [{"vocab_size": 500}, {"corpus_bytes": 250_000}, {"val_fraction": 0.2}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"vocab_size": 500},
+        {"corpus_bytes": 250_000},
+        {"val_fraction": 0.2},
+        {"train_shards": 3},
+        {"character_coverage": 0.99},
+        {"split_digits": False},
+    ],
+)
 def test_other_settings_are_another_entry(built, tmp_path, change):
     other, heard = open_stdlib(tmp_path, **change)
     assert len(heard.events) == 1

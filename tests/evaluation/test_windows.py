@@ -119,6 +119,15 @@ def test_rounded_logits_are_the_sliding_windows_alone(stream):
     assert 1e-7 < abs(a - b) < 1e-2
 
 
+def test_the_sum_is_that_of_the_losses(stream):
+    """In float64: in float32 a running sum over a real stream would be off by far more than scores differ by."""
+    evaluation, model = sliding(batch_tokens=32), golden.model()
+    windows = evaluation.windows(stream.num_targets, model.seq_len)
+    total = losses(stream, batch_tokens=32).double().sum().item()
+    assert evaluation.nats(model, stream, windows) == pytest.approx(total, rel=1e-12)
+    assert windows.num_targets == stream.num_targets
+
+
 def test_sliding_by_whole_sequences_is_plain(stream):
     evaluation, model = sliding(stride=32), golden.model()
     plain = evaluation.plain_score(model, stream, Listener())
@@ -127,6 +136,6 @@ def test_sliding_by_whole_sequences_is_plain(stream):
 
 def test_scoring_trains_nothing(stream):
     evaluation, model = sliding(), golden.model()
-    for nats in evaluation.losses(model, stream, evaluation.windows(stream.num_targets, model.seq_len)):
+    for nats in evaluation.losses(model, stream, evaluation.windows(stream.num_targets, 32), torch.float32):
         assert nats.grad_fn is None
         assert torch.is_grad_enabled()  # for whoever trains between two batches

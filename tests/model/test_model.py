@@ -312,6 +312,8 @@ def test_rotary_tables_are_float32_under_autocast():
         ({"loop_start": 4}, "model.loop_start=4 … model.loop_end=3"),
         ({"loop_end": 6}, "model.loop_end=6 .*model.num_layers=6"),
         ({"loop_start": -1}, "model.loop_start=-1"),
+        ({"xsa_last_n": 7}, "model.xsa_last_n=7 .*model.num_layers=6"),
+        ({"parallel_start_layer": 7}, "model.parallel_start_layer=7 must be from 0 to 6, or null"),
     ],
 )
 def test_impossible_shapes(changes, culprit):
@@ -324,6 +326,7 @@ def test_impossible_shapes(changes, culprit):
 def test_any_depth_runs(num_layers, num_loops, gated, data):
     start = data.draw(st.integers(0, num_layers - 1))
     end = data.draw(st.integers(start, num_layers - 1))
-    model = gpt(num_layers=num_layers, num_loops=num_loops, loop_start=start, loop_end=end, skip_gates=gated)
+    depth = {"num_layers": num_layers, "xsa_last_n": num_layers, "parallel_start_layer": num_layers // 2}
+    model = gpt(**depth, num_loops=num_loops, loop_start=start, loop_end=end, skip_gates=gated)
     for model.recurrent in (False, True):
         assert loss(model, 9).item() == pytest.approx(math.log(320), abs=0.2)

@@ -155,7 +155,7 @@ def test_scale_zero_changes_nothing(name):
 
 
 def test_momentum_rises_over_1500_steps():
-    model = gpt(num_layers=4, loop_start=1, loop_end=2)
+    model = gpt(num_layers=4, loop_start=1, loop_end=2, xsa_last_n=4)
     optimizer = optimizer_of(model)
     momentum = []
     for step in (0, 1, 750, 1499, 1500, 5000):

@@ -12,6 +12,7 @@ from golf.artifact import Quantized, State
 from golf.build import build
 from golf.data.loader import Loader
 from golf.data.shard import read_shard
+from golf.errors import UserError
 from golf.evaluation.stream import Score
 from golf.events import Listener
 from golf.model.gpt import GPT
@@ -181,6 +182,16 @@ def test_gptq_calibrates_on_the_first_sequences(model):
     other = build(config("gptq")["quantizer"]).quantize(model, moved, Listener())
     assert all(torch.equal(first[key].codes, again[key].codes) for key in coded(first))
     assert any(not torch.equal(first[key].codes, other[key].codes) for key in coded(first))
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(32, 64), nn.Embedding(64, 32)])
+def test_a_layer_that_meets_no_calibration_data_is_named(layer):
+    model = build(config("gptq")["model"])
+    model.unused = layer
+    with pytest.raises(UserError, match=r"^unused\.weight: met no calibration data.* quantizer\.min_elements=2048$"):
+        quantize(model, "gptq")
+    assert "unused.weight" not in coded(quantize(model, "gptq", min_elements=2048))
+    assert "unused.weight" in coded(quantize(model, "rtn"))
 
 
 def test_quantizing_leaves_the_model_alone(model):

@@ -335,7 +335,8 @@ def test_wandb_mode_is_respected(mode, tmp_path, monkeypatch, caplog):
 
 def test_online_without_a_key_is_a_mistake(tmp_path):
     with pytest.raises(UserError, match="WANDB_API_KEY"):
-        tracker(mode="online").start(job(tmp_path / "run"))
+        tracker(mode="online").check()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_artifact_when_none_is_wanted(tmp_path):

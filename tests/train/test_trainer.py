@@ -40,7 +40,7 @@ def trainer(**changes) -> Trainer:
 def gpt() -> GPT:
     torch.manual_seed(0)
     shape = {"vocab_size": 64, "seq_len": SEQ_LEN, "num_layers": 2, "model_dim": 16, "embedding_dim": 16}
-    loop = {"loop_start": 0, "loop_end": 1, "parallel_start_layer": 1}
+    loop = {"loop_start": 0, "loop_end": 1, "parallel_start_layer": 1, "xsa_last_n": 2}
     model = build(config()["model"] | shape | loop)
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape)

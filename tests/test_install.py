@@ -1,0 +1,48 @@
+"""What is installed is what is tested: the README's commands, the continuous run and the pinned versions agree."""
+
+import re
+import tomllib
+from importlib.metadata import distribution, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PINS = {
+    canonicalize_name(name): pinned
+    for name, pinned in re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+}
+
+
+def closure() -> set[str]:
+    """Every distribution that the checkout needs on this machine, its tests included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pending = [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["test"]]
+    needed: dict[str, set[str]] = {}  # name → the extras that were followed; "" is none
+    while pending:
+        requirement = pending.pop()
+        name = canonicalize_name(requirement.name)
+        extras = {"", *requirement.extras} - needed.setdefault(name, set())
+        needed[name] |= extras
+        for line in distribution(name).requires or [] if extras else []:
+            further = Requirement(line)
+            if further.marker is None or any(further.marker.evaluate({"extra": extra}) for extra in extras):
+                pending.append(further)
+    return set(needed)
+
+
+def test_everything_that_is_installed_is_pinned() -> None:
+    installed = {name: version(name).partition("+")[0] for name in closure()}  # 2.13.0+cpu is torch 2.13.0
+    assert {"torch", "setuptools", "tomlkit", "numpy", "pytest"} <= installed.keys()
+    assert {name: PINS.get(name) for name in installed} == installed
+
+
+def test_the_continuous_run_is_the_readmes_test_command() -> None:
+    commands = re.findall(r"^git clone REPOSITORY golf && cd golf && (.*)$", (ROOT / "README.md").read_text(), re.M)
+    start, tests = commands
+    assert start.endswith("&& python -m golf")
+    assert tests.endswith("&& python -m pytest")
+    assert tests in (ROOT / ".ci" / "run").read_text().splitlines()
+    for command in commands:
+        assert f" torch=={PINS['torch']} " in command
