@@ -9,6 +9,7 @@ import torch
 import yaml
 from runs import run
 
+from golf import paths
 from golf.artifact import Quantized, read_artifact
 from golf.errors import UserError
 from golf.tracker import jsonl
@@ -301,7 +302,7 @@ def test_a_damaged_checkpoint(tmp_path, content):
 
 def test_an_artifact_of_another_tokenizer(base, tmp_path):
     directory, _ = base
-    fixture = Path("golf/data/fixture").resolve()
+    fixture = paths.PACKAGE / "data" / "fixture"
     model = bytearray((next(fixture.glob("*.model"))).read_bytes())
     for file in fixture.glob("*.bin"):
         (tmp_path / file.name).symlink_to(file)
