@@ -2,6 +2,7 @@
 
 import ast
 import lzma
+import sys
 from collections.abc import Iterator, Mapping
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import decode_source, find_spec, resolve_name
@@ -58,7 +59,7 @@ def sources(config: Mapping[str, Any]) -> dict[str, str]:
     installed. Raises UserError if one of them has no Python source.
     """
     configured = {config[part]["_target_"].rpartition(".")[0] for part in PARTS}
-    own = {_top(module) for module in configured} - {"golf"}
+    own = {_top(module) for module in configured} - {"golf"} - sys.stdlib_module_names
     homes = {home for home in map(_home, own) if home and home.name not in INSTALLED}
     pending = {package for module in {*EVERY_RUN, *configured} for package in _with_packages(module)}
     found: dict[str, str] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from golf.run_files import RunFiles
-from golf.tracker.jsonl import read
+from golf.tracker.jsonl import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ def plot_all(directory: Path) -> list[Path]:
 
 def learning_curve(directory: Path) -> Path | None:
     """learning_curve.png: training and validation loss in nats per token over optimizer steps; None without data."""
-    lines = read(directory)
+    lines = read_metrics(directory)
     train, validation = _curve(lines, "train", "loss"), _curve(lines, "validate", "val_loss")
     if not train and not validation:
         return None
@@ -39,7 +39,7 @@ def learning_curve(directory: Path) -> Path | None:
 
 def ttt_curve(directory: Path) -> Path | None:
     """ttt_curve.png: bits per byte over all tokens scored so far, after each chunk; None without data."""
-    if not (running := _curve(read(directory), "ttt", "val_bpb")):
+    if not (running := _curve(read_metrics(directory), "ttt", "val_bpb")):
         return None
     figure, axes = _figure("Test-time training", "chunk", "running bits per byte")
     axes.plot(*zip(*running, strict=True), color=BLUE, marker="o" if len(running) < 50 else None, markersize=4)
@@ -78,9 +78,7 @@ def bytes_per_tensor(directory: Path) -> Path | None:
 
 
 def _curve(lines: Iterable[dict[str, Any]], stage: str, name: str) -> list[tuple[int, float]]:
-    """(step, value) by step; what a resumed run said last about a step counts."""
-    points = {line["step"]: float(line[name]) for line in lines if line.get("stage") == stage and name in line}
-    return sorted(points.items())
+    return [(line["step"], float(line[name])) for line in lines if line["stage"] == stage and name in line]
 
 
 def _layer(tensor: str) -> int:

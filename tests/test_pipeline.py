@@ -9,6 +9,7 @@ import torch
 import yaml
 from runs import run
 
+from golf import paths
 from golf.artifact import Quantized, read_artifact
 from golf.errors import UserError
 from golf.tracker import jsonl
@@ -271,6 +272,14 @@ def test_the_same_run_twice_is_the_same(base, tmp_path):
     assert (tmp_path / "artifact.golf").read_bytes() == (directory / "artifact.golf").read_bytes()
 
 
+def test_a_run_in_the_directory_of_a_longer_one(tmp_path):
+    run(tmp_path, "stages=[train]", "trainer.steps=6", "trainer.validate_every=2")
+    run(tmp_path, "stages=[train]", "trainer.steps=3", "trainer.log_every=2")
+    said = [(line["stage"], line["step"]) for line in jsonl.read_metrics(tmp_path)]
+    assert said == [("train", 1), ("train", 2), ("train", 3), ("validate", 3)]
+    assert len(jsonl.read(tmp_path)) > len(said)
+
+
 def test_a_time_budget_ends_training(tmp_path):
     results = run(tmp_path, "stages=[train]", "trainer.steps=100000", "trainer.budget_seconds=1")
     assert 0 < results["train"]["steps"] < 100000
@@ -293,7 +302,7 @@ def test_a_damaged_checkpoint(tmp_path, content):
 
 def test_an_artifact_of_another_tokenizer(base, tmp_path):
     directory, _ = base
-    fixture = Path("golf/data/fixture").resolve()
+    fixture = paths.PACKAGE / "data" / "fixture"
     model = bytearray((next(fixture.glob("*.model"))).read_bytes())
     for file in fixture.glob("*.bin"):
         (tmp_path / file.name).symlink_to(file)

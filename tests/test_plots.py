@@ -27,8 +27,10 @@ SIZES = {
 def directory(tmp_path):
     listener = JsonLines()
     listener.start(Job(tmp_path, {}, {}))
-    for step in (1, 2, 3, 2, 3, 4):  # resumed after step 1
-        listener.metrics("train", step, loss=float("nan") if step == 4 else 6.0 - step, lr_scale=1.0)
+    for steps in ((1, 2, 3), (2, 3, 4)):  # resumed after step 1
+        listener.event("stage_started", stage="train")
+        for step in steps:
+            listener.metrics("train", step, loss=float("nan") if step == 4 else 6.0 - step, lr_scale=1.0)
     listener.event("stage_finished", stage="train")
     listener.metrics("validate", 4, val_loss=2.5, val_bpb=1.5)
     for chunk in range(3):

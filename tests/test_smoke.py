@@ -15,7 +15,7 @@ import wandb_reader
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
     home = tmp_path_factory.mktemp("home")
     work = tmp_path_factory.mktemp("work")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "XDG"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("OMP", "WANDB", "XDG"))}
     environment = {**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
     command = [sys.executable, "-m", "golf"]
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)

@@ -14,7 +14,7 @@ FILE = "metrics.jsonl"
 
 
 class JsonLines(Listener):
-    """Appends to metrics.jsonl in the run directory; a resumed job goes on in the same file.
+    """Appends to metrics.jsonl in the run directory; a job that is resumed or run again goes on in the same file.
 
     A line is {"time", "kind": "metrics", "stage", "step", …values} or {"time", "kind": "event", "name", …fields}; time
     in seconds since 1970. Numbers that JSON lacks are the strings "nan", "inf" and "-inf", which `float` reads.
@@ -48,6 +48,25 @@ def read(directory: Path) -> list[dict[str, Any]]:
     """The lines of a run directory's metrics.jsonl in the order of writing; none without the file."""
     path = directory / FILE
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def read_metrics(directory: Path) -> list[dict[str, Any]]:
+    """The lines of kind metrics that hold.
+
+    Where a stage started again, it takes back what it had said of the steps from its first new one on: a rerun takes
+    back all of it, a resumed one keeps the points of the steps before. Lines from before any stage started always hold.
+    """
+    kept: list[tuple[str | None, dict[str, Any]]] = []  # with the stage of the pipeline that said them
+    stage, fresh = None, False
+    for line in read(directory):
+        if line["kind"] == "event" and line["name"] == "stage_started":
+            stage, fresh = line["stage"], True
+        elif line["kind"] == "metrics":
+            if fresh:
+                kept = [(who, old) for who, old in kept if who != stage or old["step"] < line["step"]]
+                fresh = False
+            kept.append((stage, line))
+    return [line for _, line in kept]
 
 
 def _strict(value: Any) -> Any:

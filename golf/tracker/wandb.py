@@ -32,7 +32,7 @@ SETTINGS: dict[str, Any] = {"silent": True, "console": "off", "save_code": False
 
 @dataclass(kw_only=True)
 class Wandb(Listener):
-    """One W&B run for one job; a resumed job (same directory) continues its run.
+    """One W&B run for one job; a job in the same directory, resumed or run again, continues its run.
 
     With `mode` auto, W&B's own settings (WANDB_MODE, `wandb offline`) decide first; then a key and an answer from the
     server within `probe_seconds` make it online, otherwise it is offline and says how to upload later. Where the

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golf.events import Job
-from golf.tracker.jsonl import JsonLines, read
+from golf.tracker.jsonl import JsonLines, read, read_metrics
 
 
 def strict(line: str) -> dict:
@@ -53,6 +53,38 @@ def test_events_and_resuming(tmp_path):
     assert (first["name"], first["stage"], first["nested"]) == ("stage_finished", "train", {"seconds": [1.5]})
     assert second["nested"] == {"seconds": ["inf"]}
     assert 0 < first["time"] <= second["time"]
+
+
+def say(directory: Path, time: int, steps: range) -> None:
+    """One job that trains for the steps, and scores what the first job trained too."""
+    listener = JsonLines()
+    listener.start(Job(directory, {}, {}))
+    listener.event("stage_started", stage="train")
+    for step in steps:
+        listener.metrics("train", step, time_said=time)
+    listener.metrics("validate", steps[-1], time_said=time)
+    if time == 1:
+        listener.event("stage_started", stage="evaluate")
+        listener.metrics("ttt", 4, time_said=time)
+    listener.finish(None)
+
+
+@pytest.mark.parametrize(
+    ("again", "train", "validate"),
+    [
+        (range(1, 3), {1: 2, 2: 2}, {2: 2}),  # from the start, and shorter
+        (range(3, 5), {1: 1, 2: 1, 3: 2, 4: 2}, {4: 2}),  # resumed after step 2
+        (range(7, 9), {1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 7: 2, 8: 2}, {5: 1, 8: 2}),  # resumed after what was said
+    ],
+    ids=["run_again", "resumed", "resumed_later"],
+)
+def test_metrics_of_a_stage_that_started_again(tmp_path, again, train, validate):
+    """Each step with the time that counts; a stage that did not start again keeps what it said."""
+    say(tmp_path, 1, range(1, 6))
+    say(tmp_path, 2, again)
+    lines = read_metrics(tmp_path)
+    for stage, said in (("train", train), ("validate", validate), ("ttt", {4: 1})):
+        assert [(line["step"], line["time_said"]) for line in lines if line["stage"] == stage] == list(said.items())
 
 
 def test_a_line_cut_short_is_dropped(tmp_path):
