@@ -23,7 +23,6 @@ from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
 from golf.paths import config_dir
 
-
 _claimed: set[str] = set()  # directories that `claim` made in this process
 
 
@@ -108,7 +107,7 @@ def run_job(cfg: DictConfig) -> float | None:
                 directory.rmdir()  # a job that wrote nothing leaves nothing behind
 
 
-def plain(cfg: DictConfig) -> dict[str, Any]:
+def plain(cfg: Any) -> dict[str, Any]:
     """`cfg` as plain dicts and lists with interpolations resolved; raises UserError where one cannot be."""
     try:
         return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]

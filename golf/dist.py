@@ -58,7 +58,7 @@ def local_world_size() -> int:
 
 
 def share(count: int) -> slice:
-    """This rank's part of `count` things: the parts are contiguous, in the order of ranks, and differ by one at most."""
+    """This rank's part of `count` things; the parts lie in the order of ranks and differ by one at most."""
     return slice(count * rank() // world_size(), count * (rank() + 1) // world_size())
 
 

@@ -1,6 +1,5 @@
 """Plots draw what the run directory holds, and only that."""
 
-import json
 import subprocess
 import sys
 

@@ -83,7 +83,7 @@ class Elastic:
             path = Path(folder) / "task.json"
             task.write(path)
             # The first rank of a host has the terminal. What the others print would only repeat it.
-            logs = DefaultLogsSpecs(folder, redirects={rank: Std.ALL for rank in range(1, self.nproc_per_node)})
+            logs = DefaultLogsSpecs(folder, redirects=dict.fromkeys(range(1, self.nproc_per_node), Std.ALL))
             config = LaunchConfig(
                 min_nodes=self.nnodes,
                 max_nodes=self.nnodes,

@@ -45,9 +45,8 @@ class Muon(torch.optim.Optimizer):
         ns_steps: int,
         ns_dtype: torch.dtype,
     ):
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        defaults |= {"ns_steps": ns_steps, "ns_dtype": ns_dtype}
-        super().__init__(list(matrices), defaults)
+        rates = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__(list(matrices), {**rates, "ns_steps": ns_steps, "ns_dtype": ns_dtype})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from golf import dist
 from golf.data.loader import Loader
 from golf.errors import require
 from golf.events import Listener
@@ -25,6 +26,10 @@ class GPTQ(SDClipQuantizer):
         for name in ("calibration_batches", "calibration_tokens", "block_size"):
             value = getattr(self, name)
             require(value > 0, f"quantizer.{name}={value} must be at least 1")
+        dealt = self.calibration_batches >= dist.world_size()
+        require(
+            dealt, f"quantizer.calibration_batches={self.calibration_batches}: fewer than {dist.world_size()} processes"
+        )
         require(self.damping > 0, f"quantizer.damping={self.damping} must be above 0")
 
     def calibrate(self, model: GPT, loader: Loader, events: Listener) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ def collect_hessians(
 ) -> dict[str, Tensor]:
     """Mean over the batches of XᵀX, float32 (inputs, inputs), by the name of the weight that X meets.
 
-    The batches are dealt to the ranks, and every rank returns the mean over all. The passes through a recurrent block are summed. The tied embedding meets the head's input.
+    The passes through a recurrent block are summed. The tied embedding meets the head's input. The batches are dealt
+    to the ranks, and every rank returns the mean over all.
     """
     sums: dict[str, Tensor] = {}
 

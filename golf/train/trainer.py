@@ -35,11 +35,11 @@ class Trained:
 class Trainer:
     """Trains for `steps` optimizer steps, or for `budget_seconds` less `reserve_seconds` if that ends sooner.
 
-    A step takes `batch_tokens` in `micro_batches` parts, which are dealt to the ranks. Depth recurrence is switched on at progress
-    `recurrence_start`; the learning rate falls over the last `warmdown` of the progress. `ema` is the decay of the
-    average or null. A curve point is emitted every `log_every` steps, a validation every `validate_every` (or never).
-    Before the clock starts, `warmup_steps` steps in each layer order are taken and undone. `compile` compiles the
-    model.
+    A step takes `batch_tokens` in `micro_batches` parts, which are dealt to the ranks. Depth recurrence is switched on
+    at progress `recurrence_start`; the learning rate falls over the last `warmdown` of the progress. `ema` is the decay
+    of the average or null. A curve point is emitted every `log_every` steps, a validation every `validate_every` (or
+    never). Before the clock starts, `warmup_steps` steps in each layer order are taken and undone. `compile` compiles
+    the model.
     """
 
     steps: int

@@ -100,7 +100,7 @@ class ScoreFirst(Strategy):
         return [group for group in groups if group["params"]]
 
     def _train(self, model: GPT, sgd: torch.optim.Optimizer, stream: Stream, chunk: int) -> None:
-        """Whole sequences of the chunk in order, in batches that do not depend on the number of ranks, who share each."""
+        """Whole sequences of the chunk in order. The batches do not depend on the ranks, which share each of them."""
         seq_len = model.seq_len
         begin = chunk * self.chunk_tokens
         starts = np.arange(begin, min(begin + self.chunk_tokens, stream.num_targets) - seq_len + 1, seq_len)

@@ -13,7 +13,14 @@ from golf.data.stdlib import Stdlib
 from golf.errors import UserError
 from golf.events import Listener
 
-SETTINGS = {"vocab_size": 512, "corpus_bytes": 300_000, "val_fraction": 0.1, "val_tokens": None, "seed": 3, "order": "global"}
+SETTINGS = {
+    "vocab_size": 512,
+    "corpus_bytes": 300_000,
+    "val_fraction": 0.1,
+    "val_tokens": None,
+    "seed": 3,
+    "order": "global",
+}
 SETTINGS |= {"train_shards": 2, "character_coverage": 0.98, "split_digits": True}
 
 

@@ -118,7 +118,9 @@ class MuonByHand:
         self.buffer = momentum * self.buffer + gradient
         update = gradient + momentum * self.buffer
         update = update / update.norm(dim=1, keepdim=True)
-        update = newton_schulz(update.float(), 5, torch.bfloat16).double() * math.sqrt(max(1, update.size(0) / update.size(1)))
+        update = newton_schulz(update.float(), 5, torch.bfloat16).double() * math.sqrt(
+            max(1, update.size(0) / update.size(1))
+        )
         self.weight = (1 - lr * self.decay) * self.weight - lr * update
 
 
