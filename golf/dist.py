@@ -17,6 +17,8 @@ from torch import Tensor
 # A rank that dies ends the job through its launcher, not through a timeout; and rank 0 may compress for minutes.
 TIMEOUT = timedelta(hours=2)
 
+_started = False
+
 
 def start() -> None:
     """Join the other ranks, found by the variables that torchrun sets (RANK, WORLD_SIZE, MASTER_ADDR, …)."""
@@ -24,10 +26,13 @@ def start() -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank())
     dist.init_process_group(backend, timeout=TIMEOUT)
+    global _started
+    _started = True
 
 
 def was_started() -> bool:
-    return dist.is_initialized()
+    """Whether this process has joined others, even if it has left them since."""
+    return _started
 
 
 def stop() -> None:

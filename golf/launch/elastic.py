@@ -1,5 +1,6 @@
 """A job on this process, or on several that torch's elastic launcher starts (one for each GPU)."""
 
+import logging
 import os
 import signal
 import sys
@@ -79,6 +80,9 @@ class Elastic:
 
         from golf.run_files import read_results
 
+        for name in logging.root.manager.loggerDict:  # it has handlers of its own, and says what is raised here anyway
+            if name.startswith("torch.distributed.elastic"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
         with tempfile.TemporaryDirectory(prefix="golf-") as folder, _signals_as_before():
             path = Path(folder) / "task.json"
             task.write(path)

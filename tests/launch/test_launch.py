@@ -1,0 +1,205 @@
+"""Jobs of several processes: real workers, real gloo, the command line as a user types it."""
+
+import json
+import pickle
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from runs import run
+
+from golf.launch.elastic import WorkerError
+from golf.tracker import jsonl
+
+GOLF = [sys.executable, "-m", "golf"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "golf"]
+TWO = "launch.nproc_per_node=2"
+# Four parts, whose sum depends on who adds them up.
+FOUR_PARTS = ("trainer.batch_tokens=1024", "trainer.micro_batches=4")
+MINE = {
+    "mine.py": """\
+        import os, signal, time
+        from golf import dist
+        from golf.ttt.strategy import NoTTT
+
+        class Killed(NoTTT):
+            def score(self, model, stream, evaluation, events):
+                if dist.rank() == 1:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                dist.barrier()
+
+        class Failing(NoTTT):
+            def score(self, model, stream, evaluation, events):
+                if dist.rank() == 1:
+                    raise ArithmeticError("one and one are three")
+                dist.barrier()
+        """,
+    "ttt/killed.yaml": "_target_: mine.Killed\n",
+    "ttt/failing.yaml": "_target_: mine.Failing\n",
+}
+
+
+def golf(cwd: Path, *arguments: str, command: list[str] = GOLF) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*command, *arguments, "experiment=tiny"], cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def directories(cwd: Path) -> list[Path]:
+    return sorted(path for path in cwd.glob("multirun/*/*"))
+
+
+def losses(directory: Path) -> list[float]:
+    lines = jsonl.read(directory)
+    return [line["loss"] for line in lines if line["kind"] == "metrics" and line["stage"] == "train"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("trained")
+    run(directory, "stages=[train,quantize]")
+    return directory
+
+
+@pytest.fixture
+def own(tmp_path) -> Path:
+    """A folder with classes and options of a user's own."""
+    for name, text in MINE.items():
+        (tmp_path / "own" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / name).write_text(dedent(text))
+    return tmp_path / "own"
+
+
+# The same numbers for any number of ranks
+
+
+@pytest.mark.parametrize("settings", [("trainer.steps=5",), ("trainer.steps=30", "optimizer.ns_dtype=float32")])
+def test_training_does_not_depend_on_the_number_of_ranks(tmp_path, settings):
+    settings = ("stages=[train]", *FOUR_PARTS, *settings)
+    run(tmp_path / "one", *settings)
+    done = golf(tmp_path, TWO, "hydra.run.dir=two", *settings)
+    assert done.returncode == 0, done.stderr
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) == int(settings[-1].partition("=")[2]) if settings[-1].startswith("trainer.steps") else 30
+    assert two == pytest.approx(one, rel=1e-5)
+    results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two")]
+    assert results[1]["prequant"]["val_loss"] == pytest.approx(results[0]["prequant"]["val_loss"], rel=1e-5)
+    assert [each["provenance"]["ranks"] for each in results] == [1, 2]
+
+
+def test_quantization_and_scores_do_not_depend_on_the_number_of_ranks(trained, tmp_path):
+    settings = ["stages=[quantize,evaluate]", f"input={trained}"]
+    one = run(tmp_path / "one", *settings)
+    done = golf(tmp_path, TWO, "hydra.run.dir=two", *settings)
+    assert done.returncode == 0, done.stderr
+    two = json.loads((tmp_path / "two" / "results.json").read_text())
+    for score in ("quantized", "sliding", "ttt"):
+        assert two[score]["val_loss"] == pytest.approx(one[score]["val_loss"], rel=1e-5)
+        assert two[score]["val_bpb"] == pytest.approx(one[score]["val_bpb"], rel=1e-5)
+    assert two["artifact_bytes"] == pytest.approx(one["artifact_bytes"], rel=1e-3)
+
+
+# One job, however many processes
+
+
+def test_there_is_one_of_everything(tmp_path):
+    done = golf(tmp_path, TWO, "tracker=wandb", "tracker.mode=offline")
+    assert done.returncode == 0, done.stderr
+    (directory,) = directories(tmp_path)
+    assert len(list(directory.glob("wandb/offline-run-*"))) == 1
+    names = [line["name"] for line in jsonl.read(directory) if line["kind"] == "event"]
+    assert names.count("stage_started") == 3
+    assert done.stdout.count("TTT") == 1
+    assert done.stderr == ""
+    assert not list(directory.glob("*log*"))
+
+
+def test_record_order_deals_shards(tmp_path):
+    settings = ("stages=[train]", "data.order=record", "data.seed=null", "trainer.steps=2")
+    run(tmp_path / "one", *settings)
+    assert golf(tmp_path, TWO, "hydra.run.dir=two", *settings).returncode == 0
+    assert losses(tmp_path / "two")[0] != pytest.approx(losses(tmp_path / "one")[0], rel=1e-5)
+
+
+def test_two_launchers_make_one_job(tmp_path):
+    """As on two hosts; both are this one, and it does not matter which of them gets rank 0."""
+    hosts = ["launch.nnodes=2", "launch.rdzv_id=job", "launch.rdzv_endpoint=localhost:29431", "stages=[train]"]
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: golf(tmp_path, *hosts), range(2)))
+    assert [each.returncode for each in done] == [0, 0], [each.stderr for each in done]
+    (directory,) = directories(tmp_path)
+    assert json.loads((directory / "results.json").read_text())["provenance"]["ranks"] == 2
+    assert [bool(each.stdout) for each in done].count(True) == 1
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trainer.micro_batches=1"], "trainer.micro_batches=1 cannot be dealt evenly to 2 processes"),
+        (["launch.nproc_per_node=0"], "launch.nproc_per_node=0 must be at least 1"),
+        (["launch.nnodes=2"], "launch.nnodes=2 needs launch.rdzv_endpoint=HOST:PORT and launch.rdzv_id=NAME"),
+        (["data.order=record", "trainer.steps=1", "data.val_tokens=7"], "7 validation tokens"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
+    done = golf(tmp_path, TWO, *arguments)
+    assert re.fullmatch(r"golf: error: .*\n", done.stderr), done.stderr
+    assert message in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert directories(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        ("killed", r"golf: rank 1 died: Signal 9 \(SIGKILL\) .*\n"),
+        ("failing", r"golf: rank 1 failed: ArithmeticError: one and one are three\n\nTraceback[\s\S]*mine.py[\s\S]*"),
+    ],
+)
+def test_a_worker_that_dies_ends_the_job_with_its_error(own, trained, tmp_path, strategy, message):
+    done = golf(tmp_path, f"--config-dir={own}", f"ttt={strategy}", TWO, "stages=[evaluate]", f"input={trained}")
+    assert done.returncode == 1
+    assert re.fullmatch(message, done.stderr), done.stderr
+
+
+def test_the_error_pickles():
+    error = pickle.loads(pickle.dumps(WorkerError("rank 1 died")))
+    assert (type(error), str(error)) == (WorkerError, "rank 1 died")
+
+
+# torchrun
+
+
+def test_under_torchrun_rank_0_composes(trained, tmp_path):
+    done = golf(tmp_path, "stages=[evaluate]", f"input={trained}", command=TORCHRUN)
+    assert done.returncode == 0, done.stderr
+    (directory,) = directories(tmp_path)
+    assert json.loads((directory / "results.json").read_text())["provenance"]["ranks"] == 2
+    assert done.stdout.count("TTT") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "seed=1,2"], "a sweep (-m) cannot run under torchrun: use python -m golf -m launch.nproc_per_node=N"),
+        ([TWO], "under torchrun its own options count"),
+        (["trainer.micro_batches=1"], "trainer.micro_batches=1 cannot be dealt evenly"),
+        (["sed=1"], "sed: no such key"),
+    ],
+)
+def test_under_torchrun_a_mistake_is_told_once(tmp_path, arguments, message):
+    done = golf(tmp_path, *arguments, command=TORCHRUN)
+    assert done.returncode != 0
+    assert done.stderr.count(f"golf: error: {message}") == 1
+    assert directories(tmp_path) == []
+
+
+def test_help_under_torchrun_ends(tmp_path):
+    done = golf(tmp_path, "--help", command=TORCHRUN)
+    assert done.returncode == 0
+    assert done.stdout.count("ttt: ") == 1
