@@ -26,8 +26,12 @@ from golf.paths import config_dir
 _claimed: set[str] = set()  # directories that `claim` made in this process
 
 
-class Mistake(BaseException):
-    """A UserError on its way through Hydra, which would print a line of its own about an Exception."""
+class Ended(BaseException):
+    """The end of a job on its way through Hydra, which would print a line of its own about an Exception."""
+
+    def __init__(self, message: str, code: int):
+        super().__init__(message)
+        self.code = code
 
 
 def main() -> int:
@@ -48,11 +52,11 @@ def main() -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-    except WorkerError as error:
-        print(f"golf: {error}", file=sys.stderr)
-        return 1
-    except (Mistake, Exception) as error:
-        if isinstance(error, Mistake | UserError):
+    except (Ended, Exception) as error:
+        code = 2
+        if isinstance(error, Ended):
+            message, code = str(error), error.code
+        elif isinstance(error, UserError):
             message = str(error)
         elif any(frame.f_code is run_job.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
             raise
@@ -60,8 +64,8 @@ def main() -> int:
             message = explain(error, groups=[path.name for path in config_dir().iterdir() if path.is_dir()])
         if traceback_wanted:
             traceback.print_exc()
-        print(f"golf: error: {' '.join(message.split())}", file=sys.stderr)
-        return 2
+        print(f"golf: error: {message if code == 1 else ' '.join(message.split())}", file=sys.stderr)
+        return code
     finally:
         if torchrun.active():
             torchrun.release()
@@ -100,7 +104,9 @@ def run_job(cfg: DictConfig) -> float | None:
         results = build(config["launch"]).run(task)
         return None if results is None else results["val_bpb"]
     except UserError as error:
-        raise Mistake(str(error)) from error
+        raise Ended(str(error), code=2) from error
+    except WorkerError as error:
+        raise Ended(str(error), code=1) from error
     finally:
         if {str(directory), str(directory.parent)} & _claimed:
             with suppress(OSError):

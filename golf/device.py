@@ -1,6 +1,9 @@
 """Where tensors live and in which precision layers compute."""
 
+import os
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -25,6 +28,19 @@ def pick_device(name: str, threads: int | None) -> torch.device:
     ranks = dist.local_world_size()
     require(ranks <= gpus, f"{ranks} processes on this host, but it has {gpus} GPU(s): lower launch.nproc_per_node")
     return torch.device("cuda", dist.local_rank())
+
+
+@contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Inside, PyTorch takes deterministic kernels if `wanted`; cuBLAS does from its first use in the process on."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -7,8 +7,15 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from golf import pipeline
+from golf.app import plain
 from golf.config.check import check
 from golf.paths import config_dir
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    """The resolved configuration."""
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return plain(compose("config", overrides=list(overrides)))
 
 
 def run(directory: Path, *overrides: str, overridden: frozenset[str] = frozenset()) -> dict[str, Any]:

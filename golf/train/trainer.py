@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from golf import dist
 from golf.data.loader import Loader
-from golf.device import autocast
+from golf.device import autocast, deterministic
 from golf.errors import UserError, require
 from golf.evaluation.stream import Score
 from golf.events import Listener
@@ -39,7 +39,7 @@ class Trainer:
     at progress `recurrence_start`; the learning rate falls over the last `warmdown` of the progress. `ema` is the decay
     of the average or null. A curve point is emitted every `log_every` steps, a validation every `validate_every` (or
     never). Before the clock starts, `warmup_steps` steps in each layer order are taken and undone. `compile` compiles
-    the model.
+    the model; `deterministic` takes the kernels that give the same on every run, where there is a choice.
     """
 
     steps: int
@@ -55,6 +55,7 @@ class Trainer:
     validate_every: int | None
     warmup_steps: int
     compile: bool
+    deterministic: bool
 
     def check(self, seq_len: int) -> None:
         """Raise UserError for values that are out of range or cannot work together."""
@@ -90,6 +91,12 @@ class Trainer:
         self, model: GPT, optimizer: Optimizer, loader: Loader, validate: Callable[[GPT], Score], events: Listener
     ) -> Trained:
         """Train `model` in place; `validate` scores it. Afterwards the model holds the last weights, recurrent."""
+        with deterministic(self.deterministic):
+            return self._train(model, optimizer, loader, validate, events)
+
+    def _train(
+        self, model: GPT, optimizer: Optimizer, loader: Loader, validate: Callable[[GPT], Score], events: Listener
+    ) -> Trained:
         parameters = list(optimizer.parameters())
 
         def update(step: int, scale: float, batches: Loader) -> Tensor:

@@ -100,7 +100,7 @@ RECORD = {
 }
 # What does not change what is computed, or depends on the machine.
 FREE = {
-    "trainer": {"log_every", "validate_every", "compile"},
+    "trainer": {"log_every", "validate_every", "compile", "deterministic"},
     "codec": {"lgwin"},
     "evaluation": {"batch_tokens"},
     "data": {"path", "tokenizer"},

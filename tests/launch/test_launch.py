@@ -157,8 +157,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        ("killed", r"golf: rank 1 died: Signal 9 \(SIGKILL\) .*\n"),
-        ("failing", r"golf: rank 1 failed: ArithmeticError: one and one are three\n\nTraceback[\s\S]*mine.py[\s\S]*"),
+        ("killed", r"golf: error: rank 1 died: Signal 9 \(SIGKILL\) .*\n"),
+        ("failing", r"golf: error: rank 1 failed: ArithmeticError: one and one are three\n\nTraceback[\s\S]*mine.py[\s\S]*"),
     ],
 )
 def test_a_worker_that_dies_ends_the_job_with_its_error(own, trained, tmp_path, strategy, message):

@@ -1,0 +1,160 @@
+"""What only a GPU shows: attention backends, types, compilation, determinism, memory. `python -m pytest -m gpu`."""
+
+from functools import cache
+
+import golden
+import pytest
+import torch
+from runs import composed, run
+
+from golf.build import build
+from golf.data.tokenizer import ByteTable
+from golf.device import autocast, pick_device
+from golf.errors import UserError
+from golf.evaluation.sliding import Sliding
+from golf.evaluation.stream import Stream
+from golf.events import Listener
+from golf.model.attend import INSTALL, choose
+from golf.quantizer.gptq import gptq_codes
+from golf.quantizer.quantizer import row_scales
+from golf.tracker import jsonl
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+CUDA = torch.device("cuda", 0)
+
+
+def error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Relative to the expected norm."""
+    return ((found.double() - expected.double()).norm() / expected.double().norm()).item()
+
+
+# Attention
+
+
+def heads(dtype: torch.dtype) -> list[torch.Tensor]:
+    generator = torch.Generator(CUDA).manual_seed(0)
+    shapes = [(2, 512, n, 64) for n in (8, 4, 4, 8)]
+    parts = [torch.randn(shape, generator=generator, device=CUDA).bfloat16() for shape in shapes]
+    return [part.to(dtype).requires_grad_() for part in parts]
+
+
+@cache
+def reference() -> list[torch.Tensor]:
+    """Output and gradients of q, k and v, in float32, written out."""
+    q, k, v, weight = heads(torch.float32)
+    scores = torch.einsum("bqhd,bkhd->bhqk", q, k.repeat_interleave(2, 2)) / 8
+    scores = scores.masked_fill(torch.ones(512, 512, device=CUDA).triu(1).bool(), -torch.inf)
+    y = torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), v.repeat_interleave(2, 2))
+    return [y, *torch.autograd.grad((y * weight).sum(), (q, k, v))]
+
+
+@pytest.mark.parametrize("name", ["sdpa", *INSTALL])
+def test_attention_agrees_with_float32(name):
+    try:
+        _, attend = choose(name, CUDA)
+    except UserError as missing:
+        pytest.skip(str(missing))
+    q, k, v, weight = heads(torch.bfloat16)
+    y = attend(q, k, v)
+    found = [y, *torch.autograd.grad((y * weight).sum(), (q, k, v))]
+    assert [error(f, r) for f, r in zip(found, reference(), strict=True)] == pytest.approx([0] * 4, abs=1e-2)
+
+
+def test_what_is_missing_says_how_to_install_it():
+    for name, how in INSTALL.items():
+        try:
+            choose(name, CUDA)
+        except UserError as missing:
+            assert how in str(missing) or "does not work on this device" in str(missing)
+
+
+# The model
+
+
+def test_float32_logits_are_golden():
+    numbers = golden.load("forward")
+    model = golden.model().to(CUDA)
+    logits = model.logits(model.hidden(torch.from_numpy(numbers["input_ids"]).to(CUDA)))
+    torch.testing.assert_close(logits.cpu(), torch.from_numpy(numbers["logits_loop"]), rtol=0, atol=1e-4)
+
+
+def test_autocast_rounds_and_no_more():
+    numbers = golden.load("forward")
+    model = golden.model().to(CUDA)
+    with autocast(CUDA):
+        hidden = model.hidden(torch.from_numpy(numbers["input_ids"]).to(CUDA))
+        logits = model.logits(hidden)
+    assert hidden.dtype == torch.bfloat16  # norms leave the type alone on every version of PyTorch
+    assert logits.dtype == torch.float32
+    assert 1e-4 < error(logits.cpu(), torch.from_numpy(numbers["logits_loop"])) < 3e-2
+
+
+def test_scores_in_float32_are_those_of_the_cpu(monkeypatch):
+    monkeypatch.setattr("golf.evaluation.sliding.autocast", lambda device: torch.autocast(device.type, enabled=False))
+    numbers = golden.load("evaluate")
+    table = ByteTable(numbers["base_bytes"], numbers["has_leading_space"], numbers["is_boundary"])
+    sliding = Sliding(stride=golden.CONFIG["eval_stride"], batch_tokens=256, logits_dtype="float32")
+    score = sliding.sliding_score(golden.model().to(CUDA), Stream(numbers["tokens"], table, CUDA), Listener())
+    assert score.val_loss == pytest.approx(numbers["sliding_loss"].item(), rel=2e-5)
+
+
+def test_codes_are_those_of_the_cpu():
+    numbers = {name: torch.from_numpy(value) for name, value in golden.load("gptq").items()}
+    weight, hessian = numbers["W"], numbers["H"]
+    scale = row_scales(weight, 6, 12.85).float()
+    codes = gptq_codes(weight.to(CUDA), hessian.to(CUDA), scale.to(CUDA), 6, block_size=128, damping=0.01).cpu()
+    difference = (codes - numbers["Q_int6"]).abs()
+    assert difference.max() <= 1
+    assert (difference == 0).float().mean() >= 0.999
+
+
+# Runs
+
+
+def losses(directory) -> list[float]:
+    return [line["loss"] for line in jsonl.read(directory) if line["kind"] == "metrics" and line["stage"] == "train"]
+
+
+@pytest.mark.parametrize("compiled", ["true", "false"])
+def test_deterministic_runs_agree_to_the_last_digit(tmp_path, compiled):
+    settings = ["trainer.deterministic=true", "trainer.steps=20", "stages=[train]", f"trainer.compile={compiled}"]
+    settings += ["model.seq_len=256", "trainer.batch_tokens=16384"]
+    for name in ("one", "two"):
+        run(tmp_path / name, *settings)
+    assert len(losses(tmp_path / "one")) == 20
+    assert losses(tmp_path / "one") == losses(tmp_path / "two")
+    assert not torch.are_deterministic_algorithms_enabled()  # it is the training's own
+
+
+def test_a_warm_up_with_compilation_is_undone_exactly(tmp_path):
+    settings = ["trainer.deterministic=true", "trainer.steps=10", "stages=[train]", "trainer.compile=true"]
+    run(tmp_path / "cold", *settings)
+    run(tmp_path / "warm", *settings, "trainer.warmup_steps=3")
+    assert losses(tmp_path / "warm") == losses(tmp_path / "cold")
+
+
+def test_the_whole_pipeline(tmp_path):
+    results = run(tmp_path, "trainer.compile=true", "trainer.warmup_steps=1")
+    assert results["provenance"]["attention"] in {"sdpa", "fa3"}
+    assert results["provenance"]["device"]["type"] == "cuda"
+    on_cpu = run(tmp_path / "cpu", "device=cpu", "stages=[evaluate]", f"input={tmp_path}")
+    for score in ("quantized", "sliding", "ttt"):
+        assert results[score]["val_loss"] == pytest.approx(on_cpu[score]["val_loss"], rel=5e-3)
+
+
+def test_the_records_micro_batch_fits_into_40_gib():
+    device = pick_device("cuda", None)
+    _, attend = choose("auto", device)
+    model = build(composed("experiment=record")["model"], attend).to(device)
+    model.compile(dynamic=False)
+    torch.cuda.reset_peak_memory_stats(device)
+    ids = torch.randint(8192, (48, 2049), device=device)
+    for recurrent in (False, True):
+        model.recurrent = recurrent
+        with autocast(device):
+            loss = model(ids[:, :-1], ids[:, 1:])
+        loss.backward()
+    assert torch.cuda.max_memory_allocated(device) < 40 * 2**30
