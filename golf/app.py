@@ -40,6 +40,9 @@ def main() -> int:
     0: it went well. 1: a worker process of the job died. 2: a mistake of the user, told in one line (after a traceback
     for those who set HYDRA_FULL_ERROR=1). 130: interrupted. What is nobody's mistake but the program's is raised.
     """
+    # PyTorch's threads wait for each other by spinning, for so long that on two busy cores a job takes ten times as
+    # long as its share. This many turns are enough where they have a core each. Read when torch is first imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if torchrun.is_follower():
         return torchrun.follow()
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"

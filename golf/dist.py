@@ -22,8 +22,9 @@ _started = False
 
 def start() -> None:
     """Join the other ranks, found by the variables that torchrun sets (RANK, WORLD_SIZE, MASTER_ADDR, …)."""
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
-    if torch.cuda.is_available():
+    gpus = torch.cuda.device_count() if dist.is_nccl_available() else 0
+    backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+    if local_rank() < gpus:  # with more ranks than GPUs, all must be meant for the CPU
         torch.cuda.set_device(local_rank())
     dist.init_process_group(backend, timeout=TIMEOUT)
     global _started

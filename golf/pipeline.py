@@ -174,7 +174,7 @@ def _records(stages: Sequence[Stage], files: RunFiles) -> dict[str, dict[str, An
             continue
         made_input = stage.writes in read and record["output"] == {stage.writes: read[stage.writes]}
         if stage in stages or made_input:
-            records[stage.name] = record
+            records = {stage.name: record} | records
             read |= {name: source["sha256"] for name, source in record["inputs"].items()}
     return records
 

@@ -132,6 +132,7 @@ ROOT_KEY = "sed: no such key; did you mean seed? (keys: "
         ("+ttt.epochs=4", "Could not append to config. An item is already at 'ttt.epochs'."),
         ("ttt.ema=[1", "ttt.ema=[1: no viable alternative at input '[1'"),
         ("hydra.run.dir=${nowhere}", "hydra.run.dir: Interpolation key 'nowhere' not found"),
+        ("hydra.run.dir=/proc/x", "the run directory /proc/x cannot be made (No such file or directory); give another"),
         # the command line, where the check finds it
         ("+ttt.hash_embedd=false", TTT_KEY),
         ("~ttt.epochs", "ttt.epochs: missing; toys.Toy needs it"),
@@ -181,6 +182,19 @@ def test_a_bug_is_a_whole_traceback(toys: Path, tmp_path: Path) -> None:
     assert "buggy.py" in result.stderr
     assert result.stderr.endswith("ZeroDivisionError: division by zero\n")
     assert result.returncode == 1
+
+
+def test_a_directory_of_the_users_own_stays(toys: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    assert run(toys, tmp_path, "hydra.run.dir=mine", "stages=[evaluate]").returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("arguments", [("ttt=buggy",), ("-m", "ttt=buggy"), ("-m", "stages=[evaluate]")])
+def test_no_empty_directory_is_left(toys: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert run(toys, tmp_path, *arguments).returncode != 0
+    assert [path for path in tmp_path.glob("multirun/*/*/*") if path.is_dir()] == []
+    assert [path for path in tmp_path.glob("multirun/*/*") if not any(path.iterdir())] == []
 
 
 def test_an_interrupt_is_130(toys: Path, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from runs import run
+from runs import composed, run
 
-from golf import paths
-from golf.artifact import Quantized, read_artifact
+from golf import paths, pipeline
+from golf.artifact import Quantized, read_artifact, write_artifact
 from golf.errors import UserError
 from golf.tracker import jsonl
 
@@ -119,6 +119,7 @@ def test_the_model_comes_from_the_input(base, tmp_path):
         (["stages=[quantize,evaluate]"], "quantize needs checkpoint.pt, which the stage train makes"),
         (["stages=[train,evaluate]"], "evaluate needs artifact.golf, which the stage quantize makes"),
         (["stages=[evaluate]", "input=nowhere"], "input=nowhere does not exist"),
+        (["stages=[evaluate]", "input="], "input= is empty"),
         (["model.vocab_size=321"], "model.vocab_size"),
         (["model.seq_len=16384"], "16384 [+] 1"),
         (["trainer.batch_tokens=100"], "trainer.batch_tokens=100 must be a multiple of"),
@@ -325,6 +326,88 @@ def test_results_are_of_what_ran_and_of_what_it_read(base, tmp_path):
     assert trained["seed"] == 5
     evaluated = run(tmp_path / "e", "seed=99", "stages=[evaluate]", f"input={directory}")
     assert evaluated["seed"] == results["seed"] == 1337
+
+
+def test_choices_are_those_that_made_the_score(base, tmp_path):
+    directory, results = base
+    again = run(
+        tmp_path / "e",
+        "optimizer=adamw",
+        "quantizer=rtn",
+        "ttt=none",
+        "model=small",
+        "data=fixture",
+        "stages=[evaluate]",
+        f"input={directory}",
+    )
+    assert again["choices"] == results["choices"] | {"ttt": "none"}
+    alone = run(tmp_path / "a", "stages=[evaluate]", f"input={directory / 'artifact.golf'}")
+    known = {"data", "codec", "evaluation", "ttt", "tracker", "launch", "experiment"}
+    assert {group for group, option in alone["choices"].items() if option is not None} == known
+
+
+def test_stages_are_identified_by_what_they_depend_on(base, tmp_path):
+    directory, results = base
+    assert list(results["stages"]) == ["train", "quantize", "evaluate"]
+    again = run(tmp_path, "ttt=none", "stages=[evaluate]", f"input={directory}")
+    for stage in ("train", "quantize"):
+        assert again["stages"][stage] == results["stages"][stage]
+    assert again["stages"]["evaluate"]["config_sha256"] != results["stages"]["evaluate"]["config_sha256"]
+    assert again["stages"]["evaluate"]["code_sha256"] == results["stages"]["evaluate"]["code_sha256"]
+
+
+def test_threads_are_those_of_this_run(tmp_path):
+    before = torch.get_num_threads()
+    run(tmp_path / "two", "stages=[train]", "trainer.steps=1", "threads=2")
+    assert torch.get_num_threads() == 2
+    run(tmp_path / "all", "stages=[train]", "trainer.steps=1", "threads=null")
+    assert torch.get_num_threads() == before
+
+
+def test_raw_weights_and_their_average_have_a_curve_each(tmp_path):
+    results = run(tmp_path, "stages=[train]", "trainer.validate_every=2")
+    points = [line for line in jsonl.read(tmp_path) if line.get("stage") == "validate"]
+    assert [line["step"] for line in points] == [2, 4, 6]
+    assert ["ema_val_loss" in line for line in points] == [False, False, True]
+    assert points[-1]["ema_val_loss"] == results["prequant"]["val_loss"] != points[-1]["val_loss"]
+    assert points[0]["val_loss"] > points[1]["val_loss"] > points[2]["val_loss"]
+
+
+def test_what_happened_before_the_job_is_in_its_metrics(tmp_path):
+    data = ["data=stdlib", f"data.cache_dir={tmp_path / 'cache'}", "data.vocab_size=320", "data.corpus_bytes=300000"]
+    for name, times in (("made", 1), ("cached", 0)):
+        run(tmp_path / name, *data, "data.val_tokens=1000", "stages=[train]", "trainer.steps=1")
+        events = [line["name"] for line in jsonl.read(tmp_path / name) if line["kind"] == "event"]
+        assert events.count("corpus_built") == times
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"stage": "train"}'])
+def test_a_damaged_record(base, tmp_path, content):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "artifact.golf").write_bytes((base[0] / "artifact.golf").read_bytes())
+    (tmp_path / "old" / "train.json").write_text(content)
+    with pytest.raises(UserError, match=r"train\.json: .*remove it to go on without it"):
+        run(tmp_path / "new", "stages=[evaluate]", f"input={tmp_path / 'old'}")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [({"depth": 3}, r"artifact\.golf: model\.depth: no such key"), ({"seq_len": "x"}, r"model\.seq_len: expected int")],
+)
+def test_an_artifact_with_another_model(base, tmp_path, change, problem):
+    artifact = read_artifact(base[0] / "artifact.golf")
+    path = tmp_path / "artifact.golf"
+    codec = {"_target_": "golf.codec.none.NoCodec"}
+    model = artifact.model | change
+    write_artifact(path, artifact.state, model=model, tokenizer_sha256=artifact.tokenizer_sha256, codec=codec)
+    with pytest.raises(UserError, match=problem):
+        run(tmp_path / "new", "stages=[evaluate]", f"input={path}")
+
+
+def test_an_unwritable_directory(tmp_path):
+    with pytest.raises(UserError, match=r"/proc: cannot be written .*hydra\.run\.dir"):
+        pipeline.run(composed("experiment=tiny"), Path("/proc"), {})
 
 
 def test_a_score_that_is_not_finite(base, tmp_path):

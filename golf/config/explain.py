@@ -34,6 +34,8 @@ def explain(error: BaseException, groups: Iterable[str] = ()) -> str:
         return f"{_without_advice(error)} {explain(cause) if isinstance(cause, OmegaConfBaseException) else ''}"
     if str(error).startswith("Config group override must be") and (override := _no_name(groups)):
         return f"{override}: a config group takes the name of one of its options; python -m golf --help lists them"
+    if isinstance(error, OSError) and error.filename:
+        return f"the run directory {error.filename} cannot be made ({error.strerror}); give another hydra.run.dir"
     return f"{error} (command line: {' '.join(sys.argv[1:])})"
 
 

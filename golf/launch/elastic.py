@@ -102,7 +102,7 @@ class Elastic:
             try:
                 elastic_launch(config, sys.executable)("-m", "golf.launch.worker", str(path))
             except ChildFailedError as error:
-                raise _blamed(error) from None
+                raise _blamed(error, Path(folder)) from None
             except SignalException as error:
                 if error.sigval == signal.SIGINT:
                     raise KeyboardInterrupt from None
@@ -110,11 +110,12 @@ class Elastic:
         return read_results(Path(task.directory))
 
 
-def _blamed(error: "ChildFailedError") -> UserError | WorkerError:
+def _blamed(error: "ChildFailedError", logs: Path) -> UserError | WorkerError:
     """The error of the worker that failed first; those that merely lost their connection to it come later."""
     rank, failure = min(error.failures.items(), key=lambda item: _failed_at(item[1]))
     if isinstance(failure.message, str):  # it left no message: killed, or never begun
-        return WorkerError(f"rank {rank} died: {failure.message}")
+        last_words = "".join(path.read_text()[-4000:] for path in logs.glob(f"*/*/{failure.local_rank}/stderr.log"))
+        return WorkerError(f"rank {rank} died: {failure.message}\n\n{last_words}".rstrip())
     message, extra = failure.message["message"], failure.message["extraInfo"]
     if failure.exitcode == 2:
         return UserError(message)

@@ -4,6 +4,7 @@ Its exit code is 0, 2 for a mistake of the user, or 1; what went wrong lies in t
 TORCHELASTIC_ERROR_FILE.
 """
 
+import faulthandler
 import json
 import os
 import sys
@@ -39,6 +40,7 @@ def run(task: Task) -> dict[str, Any]:
 
 
 def main(path: str) -> int:
+    faulthandler.enable()
     try:
         task = Task.read(Path(path))
         dictConfig(dict(task.logging))
@@ -63,4 +65,8 @@ def report(error: Exception) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    code = main(sys.argv[1])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code:
+        os._exit(code)  # an orderly end would wait for, or be aborted by, what is left of the connections

@@ -168,7 +168,7 @@ class Wandb(Listener):
 
 
 def _run_id(directory: Path) -> str:
-    path = directory / "wandb_id"
+    path = directory / "wandb" / "run_id"
     if not path.exists():
         with replacing(path) as temporary:
             temporary.write_text(secrets.token_hex(4))

@@ -32,6 +32,31 @@ def test_a_round_reads_no_token_twice(lengths, seq_len, seed):
     assert len(np.unique(inputs)) == in_round * seq_len
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(9, 60), min_size=1, max_size=4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
+def test_the_global_order_is_dealt_to_the_ranks(lengths, world_size, sequences, turns):
+    """Whatever their number, together they read what one would, batch after batch."""
+    offsets = np.cumsum([0, *lengths])
+    shards = [np.arange(n) + o for n, o in zip(lengths, offsets, strict=False)]
+    one = Loader(shards, 4, 7, "global")
+    ranks = [Loader(shards, 4, 7, "global", rank, world_size) for rank in range(world_size)]
+    for _ in range(turns):
+        for rank in ranks:
+            dealt, expected = rank.batch(sequences), one.batch(sequences)
+            assert all((a == b).all() for a, b in zip(dealt, expected, strict=True))
+
+
+def test_one_rank_has_the_same_order_both_ways():
+    shards = [np.arange(400), np.arange(300)]
+    both = [Loader(shards, 8, 3, order).batch(40)[0] for order in ("global", "record")]
+    assert (both[0] == both[1]).all()
+
+
+def test_a_rank_without_shards():
+    with pytest.raises(UserError, match=r"of rank 1 \(data.order=record deals 1 of them\)"):
+        Loader([np.arange(400)], 8, 3, "record", 1, 2)
+
+
 def test_seed_moves_the_order():
     shards = [np.arange(4000)]
     orders = {tuple(Loader(shards, 8, seed).batch(16)[0][:, 0].tolist()) for seed in (None, 1, 2)}

@@ -22,7 +22,7 @@ TWO = "launch.nproc_per_node=2"
 FOUR_PARTS = ("trainer.batch_tokens=1024", "trainer.micro_batches=4")
 MINE = {
     "mine.py": """\
-        import os, signal, time
+        import ctypes, os, signal
         from golf import dist
         from golf.ttt.strategy import NoTTT
 
@@ -32,6 +32,12 @@ MINE = {
                     os.kill(os.getpid(), signal.SIGKILL)
                 dist.barrier()
 
+        class Crashing(NoTTT):
+            def score(self, model, stream, evaluation, events):
+                if dist.rank() == 1:
+                    ctypes.string_at(0)
+                dist.barrier()
+
         class Failing(NoTTT):
             def score(self, model, stream, evaluation, events):
                 if dist.rank() == 1:
@@ -39,12 +45,15 @@ MINE = {
                 dist.barrier()
         """,
     "ttt/killed.yaml": "_target_: mine.Killed\n",
+    "ttt/crashing.yaml": "_target_: mine.Crashing\n",
     "ttt/failing.yaml": "_target_: mine.Failing\n",
 }
 
 
 def golf(cwd: Path, *arguments: str, command: list[str] = GOLF) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*command, *arguments, "experiment=tiny"], cwd=cwd, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [*command, *arguments, "experiment=tiny"], cwd=cwd, capture_output=True, text=True, timeout=200
+    )
 
 
 def directories(cwd: Path) -> list[Path]:
@@ -158,7 +167,11 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
     ("strategy", "message"),
     [
         ("killed", r"golf: error: rank 1 died: Signal 9 \(SIGKILL\) .*\n"),
-        ("failing", r"golf: error: rank 1 failed: ArithmeticError: one and one are three\n\nTraceback[\s\S]*mine.py[\s\S]*"),
+        ("crashing", r"golf: error: rank 1 died: Signal 11 \(SIGSEGV\) .*\n\nFatal Python[\s\S]*mine.py[\s\S]*"),
+        (
+            "failing",
+            r"golf: error: rank 1 failed: ArithmeticError: one and one are three\n\nTraceback[\s\S]*mine.py[\s\S]*",
+        ),
     ],
 )
 def test_a_worker_that_dies_ends_the_job_with_its_error(own, trained, tmp_path, strategy, message):

@@ -141,7 +141,7 @@ def test_artifact_and_its_staged_copy(recorded):
 def test_failure_is_marked_and_resuming_continues_the_run(recorded):
     failed, run = recorded.runs
     assert (failed.exit_code, run.exit_code) == (1, 0)
-    assert failed.id == run.id == (recorded.directory / "wandb_id").read_text()
+    assert failed.id == run.id == (recorded.directory / "wandb" / "run_id").read_text()
 
 
 def test_without_a_key_one_line_says_how_to_upload(recorded):

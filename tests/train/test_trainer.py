@@ -37,11 +37,11 @@ def trainer(**changes) -> Trainer:
     return build(config()["trainer"] | usual | changes)
 
 
-def gpt() -> GPT:
+def gpt(**changes) -> GPT:
     torch.manual_seed(0)
     shape = {"vocab_size": 64, "seq_len": SEQ_LEN, "num_layers": 2, "model_dim": 16, "embedding_dim": 16}
     loop = {"loop_start": 0, "loop_end": 1, "parallel_start_layer": 1, "xsa_last_n": 2}
-    model = build(config()["model"] | shape | loop)
+    model = build(config()["model"] | shape | loop | changes)
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape)
     return model
@@ -165,6 +165,12 @@ def test_recurrence_starts_at_the_first_step_that_reaches_it(start, first):
     events = [fields for name, fields in heard.events if name == "recurrence_on"]
     assert events == ([{"step": first, "progress": first / 10}] if first < 10 else [])
     assert optimizer.model.recurrent is True  # everything after training is recurrent
+
+
+def test_a_model_without_recurrence_says_nothing_of_it():
+    model, heard = gpt(num_loops=0), Heard()
+    run(Recorder(model, lr=0.01), steps=4, heard=heard)
+    assert [name for name, _ in heard.events if name == "recurrence_on"] == []
 
 
 def test_a_warmed_up_model_starts_without_recurrence_again():
