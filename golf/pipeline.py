@@ -30,6 +30,7 @@ from golf.stages.stage import Stage, Work
 from golf.stages.train import Train
 from golf.tracker.console import Console
 from golf.tracker.jsonl import JsonLines
+from golf.tracker.log import Log
 
 STAGES: tuple[Stage, ...] = (Train(), Quantize(), Evaluate())
 
@@ -65,7 +66,7 @@ def run(
         stage.check(work)
     facts = provenance(config, work.data_digests, str(device)) | {"attention": attention, "ranks": dist.world_size()}
     seconds = {"data": time.perf_counter() - started}
-    events = Events([console, JsonLines(), tracker] if dist.is_main() else [])
+    events = Events([console, Log(), JsonLines(), tracker] if dist.is_main() else [])
     work = replace(work, events=events)
     try:
         events.start(Job(directory, config, choices))

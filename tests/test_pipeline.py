@@ -26,7 +26,7 @@ def base(tmp_path_factory) -> tuple[Path, dict]:
 def test_what_a_run_leaves(base):
     directory, results = base
     names = {path.name for path in directory.iterdir()}
-    files = {"config.yaml", "checkpoint.pt", "artifact.golf", "metrics.jsonl", "results.json"}
+    files = {"config.yaml", "checkpoint.pt", "artifact.golf", "metrics.jsonl", "results.json", "job.log"}
     records = {"train.json", "quantize.json", "evaluate.json"}
     pictures = {"learning_curve.png", "ttt_curve.png", "bytes_per_tensor.png"}
     assert names == files | records | pictures

@@ -36,11 +36,11 @@ class Console(Listener):
 
     def start(self, job: Job) -> None:
         self._job = job
-        self._line("job", _words(job.choices))
-        self._line("files", str(job.directory))
+        self.line("job", _words(job.choices))
+        self.line("files", str(job.directory))
 
     def event(self, name: str, **fields: Any) -> None:
-        self._line(fields.pop("stage", ""), name.removeprefix("stage_").replace("_", " "), fields)
+        self.line(fields.pop("stage", ""), name.removeprefix("stage_").replace("_", " "), fields)
 
     def metrics(self, stage: str, step: int, **values: float) -> None:
         self._occasionally(stage, f"step {step}", values)
@@ -62,7 +62,7 @@ class Console(Listener):
         if self._bars:
             self._progress.stop()
         if results is None:
-            self._line("job", f"failed; its files: {self._job.directory}")
+            self.line("job", f"failed; its files: {self._job.directory}")
         else:
             self._console.print(summary(results, self._job.directory), soft_wrap=True)
 
@@ -70,9 +70,10 @@ class Console(Listener):
         now = time.monotonic()
         if now - self._last_line.get(stage, -math.inf) >= SECONDS_BETWEEN_LINES:
             self._last_line[stage] = now
-            self._line(stage, what, values)
+            self.line(stage, what, values)
 
-    def _line(self, source: str, what: str, values: Mapping[str, Any] | None = None) -> None:
+    def line(self, source: str, what: str, values: Mapping[str, Any] | None = None) -> None:
+        """One line of text: who says what, and numbers with their names."""
         line = f"{source:<16} {what}  {_words(values or {})}".rstrip()
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -1,0 +1,34 @@
+"""job.log: what the console says, for whoever reads it later, with every point of the curves."""
+
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import rich.console
+
+from golf.events import Job, Listener
+from golf.tracker.console import Console
+
+FILE = "job.log"
+
+
+class Log(Listener):
+    """Appends to job.log in the run directory. Progress is not written; the curves say how far a job came."""
+
+    _file: TextIO | None = None
+    _lines: Console
+
+    def start(self, job: Job) -> None:
+        self._file = (job.directory / FILE).open("a", encoding="utf-8", buffering=1)
+        self._lines = Console(rich.console.Console(file=self._file, width=120))
+        self._lines.start(job)
+
+    def event(self, name: str, **fields: Any) -> None:
+        self._lines.event(name, **fields)
+
+    def metrics(self, stage: str, step: int, **values: float) -> None:
+        self._lines.line(stage, f"step {step}", values)
+
+    def finish(self, results: Mapping[str, Any] | None) -> None:
+        if self._file is not None:
+            self._lines.finish(results)
+            self._file.close()
