@@ -122,7 +122,7 @@ def test_there_is_one_of_everything(tmp_path):
     assert names.count("stage_started") == 3
     assert done.stdout.count("TTT") == 1
     assert done.stderr == ""
-    assert not list(directory.glob("*log*"))
+    assert [path.name for path in directory.rglob("*.log") if "wandb" not in path.parts] == ["job.log"]
 
 
 def test_record_order_deals_shards(tmp_path):
