@@ -10,35 +10,36 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from golf.build import build
 from golf.config.check import check
 from golf.config.explain import explain
-from golf.errors import UserError
+from golf.errors import Ended, UserError
 from golf.launch import torchrun
 from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
-from golf.paths import config_dir
+from golf.paths import PACKAGE, config_dir
+from golf.sweep import status
+from golf.sweep.job_name import job_name
+from golf.sweep.resume import directory_to_resume
+
+# Hydra looks for plugins in the packages `hydra_plugins` along the path.
+sys.path.append(str(PACKAGE / "plugins"))
 
 _claimed: set[str] = set()  # directories that `claim` made in this process
-
-
-class Ended(BaseException):
-    """The end of a job on its way through Hydra, which would print a line of its own about an Exception."""
-
-    def __init__(self, message: str, code: int):
-        super().__init__(message)
-        self.code = code
 
 
 def main() -> int:
     """Do what the command line asks for and return the exit code.
 
-    0: it went well. 1: a worker process of the job died. 2: a mistake of the user, told in one line (after a traceback
-    for those who set HYDRA_FULL_ERROR=1). 130: interrupted. What is nobody's mistake but the program's is raised.
+    0: it went well. 1: a worker process of the job died, or jobs of a sweep failed. 2: a mistake of the user, told in
+    one line (after a traceback for those who set HYDRA_FULL_ERROR=1). 130: interrupted. What is nobody's mistake but
+    the program's is raised.
     """
     # PyTorch's threads wait for each other by spinning, for so long that on two busy cores a job takes ten times as
     # long as its share. This many turns are enough where they have a core each. Read when torch is first imported.
@@ -47,7 +48,6 @@ def main() -> int:
         return torchrun.follow()
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, which it would else print over several lines
-    OmegaConf.register_new_resolver("claim", claim, use_cache=True, replace=True)
     try:
         if torchrun.active():
             torchrun.refuse_sweep(sys.argv[1:])
@@ -86,16 +86,37 @@ def claim(directory: str) -> str:
     return str(path)
 
 
+def sweep_directory(resume: str | None, new: str) -> str:
+    """Where a sweep's jobs lie: in the directory to go on with, or in a new one."""
+    return claim(new) if resume is None else directory_to_resume(resume)
+
+
+# Here and not in `main`, since a sweep's jobs may be run by processes that only import `run_job`.
+OmegaConf.register_new_resolver("claim", claim, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("sweep_directory", sweep_directory, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+
+
 def run_job(cfg: DictConfig) -> float | None:
-    """One run, or one run of a sweep; returns its val_bpb (None if nothing was evaluated) for sweepers."""
+    """One run, or one job of a sweep; returns its val_bpb (None if nothing was scored) for sweepers."""
     job = HydraConfig.get()
+    if job.mode != RunMode.MULTIRUN:
+        return run(cfg, job)
+    directory = Path(job.runtime.output_dir)
+    return status.run_once(directory, job.overrides.task, lambda: run(cfg, job, sweep=directory.parent))
+
+
+def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> float | None:
+    """Check the configuration and run it, as a job of the sweep in a directory if there is one."""
     directory = Path(job.runtime.output_dir)
     # Classes beside a user's own YAML files; last, so that they hide nothing that is installed.
-    own = [s.path for s in job.runtime.config_sources if s.provider == "command-line" and s.path not in sys.path]
-    sys.path += own
+    own = [source.path for source in job.runtime.config_sources if source.provider == "command-line"]
+    sys.path += [path for path in own if path not in sys.path]
     try:
         config = plain(cfg)
         check(config)
+        if sweep is not None and config["tracker"].get("group", "") is None:
+            config["tracker"] |= {"group": f"{sweep.parent.name}/{sweep.name}", "name": directory.name}
         task = Task(
             config=config,
             directory=str(directory),
@@ -104,14 +125,14 @@ def run_job(cfg: DictConfig) -> float | None:
             sys_path=own,
             logging=plain(job.job_logging),
         )
-        results = build(config["launch"]).run(task)
+        results = build(config["launch"]).run(task, fresh=sweep is not None)
         return None if results is None else results["val_bpb"]
     except UserError as error:
         raise Ended(str(error), code=2) from error
     except WorkerError as error:
         raise Ended(str(error), code=1) from error
     finally:
-        if {str(directory), str(directory.parent)} & _claimed:
+        if str(directory) in _claimed:
             with suppress(OSError):
                 directory.rmdir()  # a job that wrote nothing leaves nothing behind
 

@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend."""
+"""The one error that is the user's to mend, and how a job ends with it."""
 
 
 class UserError(Exception):
@@ -7,6 +7,20 @@ class UserError(Exception):
     The message is one line that names the culprit and what to do; the launcher prints it without a traceback and
     exits with code 2.
     """
+
+
+class Ended(BaseException):
+    """The end of a job or a sweep on its way through Hydra, which would print a line of its own about an Exception.
+
+    `code` is the exit code: 1 if a process or a job failed, 2 for a mistake of the user.
+    """
+
+    def __init__(self, message: str, code: int):
+        super().__init__(message, code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def require(condition: bool, otherwise: str) -> None:

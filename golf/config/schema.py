@@ -28,3 +28,4 @@ class Root:
     ttt: Component
     tracker: Component
     launch: Component
+    sweep: Component

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from golf.errors import UserError, require
 from golf.launch import torchrun
 from golf.launch.task import Task
+from golf.sweep.gpus import lent, visible
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
@@ -41,8 +42,10 @@ class Elastic:
     rdzv_id: str | None
     rdzv_timeout: int
 
-    def run(self, task: Task) -> dict[str, Any] | None:
+    def run(self, task: Task, fresh: bool) -> dict[str, Any] | None:
         """Run the job; its results (None on a host whose ranks do not hold rank 0).
+
+        fresh: not in this process, and on GPUs that no other such job of this host has, for which it waits.
 
         Raises UserError for a mistake of the user, found here or by a worker, and WorkerError if a worker dies.
         """
@@ -54,24 +57,23 @@ class Elastic:
         if torchrun.active():
             require(not several, "under torchrun its own options count; leave launch.* out, or start golf without it")
             return worker.work(task)
-        if not several:
+        if not several and not fresh:
             return worker.run(task)
         self._check_hosts()
-        self._check_gpus(task)
-        return self._launch(task)
+        gpus = [] if task.config["device"] == "cpu" else visible()
+        if not gpus:
+            return self._launch(task)
+        enough = self.nproc_per_node <= len(gpus)
+        require(enough, f"launch.nproc_per_node={self.nproc_per_node}, but this host has {len(gpus)} GPU(s)")
+        if not fresh:
+            return self._launch(task)
+        with lent(self.nproc_per_node, gpus) as ours, _environment("CUDA_VISIBLE_DEVICES", ",".join(ours)):
+            return self._launch(task)
 
     def _check_hosts(self) -> None:
         if self.nnodes > 1:
             found = self.rdzv_endpoint is not None and self.rdzv_id is not None
             require(found, f"launch.nnodes={self.nnodes} needs launch.rdzv_endpoint=HOST:PORT and launch.rdzv_id=NAME")
-
-    def _check_gpus(self, task: Task) -> None:
-        import torch
-
-        if task.config["device"] != "cpu" and torch.cuda.is_available():
-            gpus = torch.cuda.device_count()
-            enough = self.nproc_per_node <= gpus
-            require(enough, f"launch.nproc_per_node={self.nproc_per_node}, but this host has {gpus} GPU(s)")
 
     def _launch(self, task: Task) -> dict[str, Any] | None:
         from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
@@ -125,6 +127,19 @@ def _blamed(error: "ChildFailedError", logs: Path) -> UserError | WorkerError:
 def _failed_at(failure: "ProcessFailure") -> float:
     """Seconds since 1970. A process that was killed could not say when, and it was not for another's failure."""
     return 0.0 if isinstance(failure.message, str) else failure.message["extraInfo"]["time"]
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextmanager

@@ -45,13 +45,13 @@ def main(path: str) -> int:
         task = Task.read(Path(path))
         dictConfig(dict(task.logging))
         work(task)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whoever leaves in the middle of a job has not done it
         report(error)
         return 2 if isinstance(error, UserError) else 1
     return 0
 
 
-def report(error: Exception) -> None:
+def report(error: BaseException) -> None:
     """Write `error` where the launcher looks for it, in torch's form, with the second's fraction that torch leaves out:
     the rank that failed first is the one to blame, and the others follow within milliseconds."""
     path = os.environ.get("TORCHELASTIC_ERROR_FILE")

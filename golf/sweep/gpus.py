@@ -1,0 +1,63 @@
+"""GPUs of this host, lent to one job at a time."""
+
+import fcntl
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+SECONDS_BETWEEN_LOOKS = 0.2
+
+
+def visible() -> list[str]:
+    """The UUIDs of the GPUs that this process may use; none without a driver."""
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], capture_output=True, text=True, check=True
+        ).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return []
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        return listed
+    names = [name for name in allowed.split(",") if name]
+    return [listed[int(name)] if name.isdecimal() else name for name in names]
+
+
+@contextmanager
+def lent(count: int, uuids: Sequence[str]) -> Iterator[list[str]]:
+    """`count` of the GPUs, for this process and those it starts alone; waits until as many are free.
+
+    Every job that asks here respects it, whoever started it; a process that dies gives its GPUs back.
+    """
+    folder = Path(tempfile.gettempdir()) / f"golf-gpus-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    while True:
+        with ExitStack() as locks:
+            with open(folder / "lock", "w") as everybody:
+                # All or none of them, and one job at a time: two that hold half of what they need would wait forever.
+                fcntl.flock(everybody, fcntl.LOCK_EX)
+                free: list[str] = []
+                for uuid in uuids:
+                    if len(free) < count and _locked(folder / uuid, locks):
+                        free.append(uuid)
+            if len(free) == count:
+                kept = locks.pop_all()
+                break
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    with kept:
+        yield free
+
+
+def _locked(path: Path, locks: ExitStack) -> bool:
+    file = open(path, "w")  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    locks.enter_context(file)
+    return True

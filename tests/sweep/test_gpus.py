@@ -1,0 +1,45 @@
+"""GPUs are lent to one process at a time; here they are only names."""
+
+import subprocess
+import sys
+from itertools import combinations
+
+import pytest
+
+BORROW = """
+import sys, time
+from golf.sweep.gpus import lent
+
+with lent(int(sys.argv[1]), ["GPU-a", "GPU-b", "GPU-c"]) as uuids:
+    begun = time.monotonic()
+    time.sleep(0.3)
+    print(*uuids, begun, time.monotonic())
+"""
+
+
+@pytest.fixture
+def borrow(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    def start(count: int) -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", BORROW, str(count)], stdout=subprocess.PIPE, text=True)
+
+    return start
+
+
+def test_no_gpu_is_lent_twice_at_a_time(borrow):
+    processes = [borrow(count) for count in (1, 2, 3, 2, 1, 1)]
+    loans = []
+    for process, count in zip(processes, (1, 2, 3, 2, 1, 1), strict=True):
+        *uuids, begun, ended = process.communicate(timeout=60)[0].split()
+        assert len(set(uuids)) == count
+        loans.append((set(uuids), float(begun), float(ended)))
+    for (ours, begun, ended), (theirs, other_begun, other_ended) in combinations(loans, 2):
+        assert not ours & theirs or ended <= other_begun or other_ended <= begun
+
+
+def test_the_gpus_of_a_process_that_was_killed_are_free(borrow):
+    first = borrow(3)
+    first.kill()
+    first.wait()
+    assert borrow(3).communicate(timeout=60)[0]

@@ -1,0 +1,49 @@
+"""Names of jobs: safe, short, telling, and no two the same."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golf.sweep.job_name import job_name
+
+overrides = st.lists(
+    st.from_regex(r"\+{0,2}[a-z]{1,9}(\.[a-z_]{1,20})?=.{0,60}", fullmatch=True), max_size=6, unique=True
+)
+
+
+@given(overrides)
+def test_any_name_is_a_file_name(asked):
+    name = job_name(asked)
+    assert re.fullmatch(r"[\w.,=+~-]{1,109}", name)
+    assert not name.startswith(("-", "."))
+
+
+@given(overrides, overrides)
+def test_another_job_has_another_name(one, two):
+    same = [o for o in one if not o.startswith(("hydra.", "launch.", "sweep."))] == [
+        o for o in two if not o.startswith(("hydra.", "launch.", "sweep."))
+    ]
+    assert (job_name(one) == job_name(two)) == same
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["seed=42", "ttt.epochs=0"], "seed=42,ttt.epochs=0-"),
+        (
+            ["seed=1", "data.path=/a/b", "launch.nproc_per_node=8", "sweep.resume=x", "hydra.launcher.n_jobs=2"],
+            "seed=1-",
+        ),
+        (["stages=[train,quantize]"], "stages=_train,quantize-"),
+        ([], ""),
+    ],
+)
+def test_what_a_name_says(asked, said):
+    assert re.fullmatch(re.escape(said) + "[0-9a-f]{8}", job_name(asked))
+
+
+def test_where_a_job_runs_is_not_in_its_name():
+    assert job_name(["seed=1", "launch.nproc_per_node=8", "sweep.resume=there"]) == job_name(["seed=1"])
+    assert job_name(["seed=1", "data.path=/a"]) != job_name(["seed=1", "data.path=/b"])
