@@ -44,8 +44,15 @@ def main() -> int:
     # PyTorch's threads wait for each other by spinning, for so long that on two busy cores a job takes ten times as
     # long as its share. This many turns are enough where they have a core each. Read when torch is first imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    if torchrun.is_follower():
-        return torchrun.follow()
+    if not torchrun.active():
+        return lead()
+    code = torchrun.follow() if torchrun.is_follower() else lead()
+    torchrun.leave(code)
+    return code
+
+
+def lead() -> int:
+    """Compose and run."""
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, which it would else print over several lines
     try:

@@ -16,6 +16,11 @@ def resolve(target: str) -> Any:
         raise UserError(f"_target_: {target} cannot be imported ({error})") from error
 
 
+def module_of(spec: Mapping[str, Any]) -> str:
+    """The module of the class that a configuration names."""
+    return spec["_target_"].rpartition(".")[0]
+
+
 def build(spec: Mapping[str, Any], *inputs: Any) -> Any:
     """Build what `spec` names.
 

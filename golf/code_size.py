@@ -1,16 +1,11 @@
 """How many bytes of code a submission would carry, estimated until a packer measures it."""
 
-import ast
 import lzma
-import sys
-from collections.abc import Iterator, Mapping
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import decode_source, find_spec, resolve_name
-from itertools import accumulate
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from golf.errors import UserError
+from golf.build import module_of
+from golf.sources import closure
 
 # What a submission needs. These modules import torch, numpy, sentencepiece and the codec's package, nothing else.
 CORE = (
@@ -37,7 +32,6 @@ CORE = (
 )
 EVERY_RUN = ("golf.artifact", "golf.data.dataset")  # needed whatever is configured
 PARTS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
-INSTALLED = ("site-packages", "dist-packages")  # what lies there together does not belong together
 
 
 def is_core(module: str) -> bool:
@@ -52,88 +46,6 @@ def estimate_code_bytes(config: Mapping[str, Any]) -> int:
 
 
 def sources(config: Mapping[str, Any]) -> dict[str, str]:
-    """Minified source, by name, of every module that a run of `config` needs.
-
-    These are the modules of the configured classes and, of what these import in turn, the core and the user's own
-    modules: those in a class's top-level package, and those that lie beside it, unless that is where packages are
-    installed. Raises UserError if one of them has no Python source.
-    """
-    configured = {config[part]["_target_"].rpartition(".")[0] for part in PARTS}
-    own = {_top(module) for module in configured} - {"golf"} - sys.stdlib_module_names
-    homes = {home for home in map(_home, own) if home and home.name not in INSTALLED}
-    pending = {package for module in {*EVERY_RUN, *configured} for package in _with_packages(module)}
-    found: dict[str, str] = {}
-    while pending:
-        name = pending.pop()
-        found[name] = minified(_source(name))
-        for module in _imports(name, found[name]):
-            top = _top(module)
-            if is_core(module) or top in own or (top != "golf" and _home(top) in homes):
-                pending |= set(_with_packages(module)) - found.keys()
-    return found
-
-
-def _imports(module: str, source: str) -> Iterator[str]:
-    """Names of the modules that the source of `module` imports, inside functions too; those that there are."""
-    spec = _spec(module)
-    is_package = spec is not None and spec.submodule_search_locations is not None
-    package = module if is_package else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(source)):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom):
-            base = resolve_name("." * node.level + (node.module or ""), package)
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]  # a name may be a module of the package
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        yield from (name for name in names if _spec(name) is not None)
-
-
-def minified(source: str) -> str:
-    """`source` without docstrings, comments and blank lines; it does the same."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if ast.get_docstring(node, clean=False) is not None:
-                del node.body[0]
-            if not node.body and not isinstance(node, ast.Module):
-                node.body.append(ast.Pass())
-    return ast.unparse(tree)
-
-
-def _source(module: str) -> str:
-    spec = _spec(module)
-    if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
-        return decode_source(Path(spec.origin).read_bytes())
-    if spec is not None and spec.origin is None and spec.submodule_search_locations is not None:
-        return ""  # a folder without __init__.py
-    raise UserError(f"{module}: has no Python source whose size could be measured")
-
-
-def _spec(module: str) -> ModuleSpec | None:
-    """Where a module lies, or None. Unlike find_spec this imports no package on the way."""
-    top, *parts = module.split(".")
-    spec = find_spec(top)
-    for part in parts:
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        spec = PathFinder.find_spec(f"{spec.name}.{part}", spec.submodule_search_locations)
-    return spec
-
-
-def _home(top: str) -> Path | None:
-    """The folder that a top-level module or package lies in; None for what is no file."""
-    spec = find_spec(top)
-    if spec is None:
-        return None
-    if spec.submodule_search_locations is not None:
-        return Path(next(iter(spec.submodule_search_locations))).parent.resolve()
-    return Path(spec.origin).parent.resolve() if spec.has_location and spec.origin else None
-
-
-def _top(module: str) -> str:
-    return module.partition(".")[0]
-
-
-def _with_packages(module: str) -> Iterator[str]:
-    """The module and the packages that it lies in, whose __init__.py run before it."""
-    return accumulate(module.split("."), "{}.{}".format)
+    """Minified source, by name, of every module that a run of `config` needs: those of the configured classes, and of
+    what these import the core and the user's own. Raises UserError if one of them has no Python source."""
+    return closure({*EVERY_RUN, *(module_of(config[part]) for part in PARTS)}, is_core)

@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 from golf import dist, results
 from golf.atomic import replacing, write_json
 from golf.build import build
+from golf.cache.key import stage_key
+from golf.cache.stage_cache import NoCache, Recorder, keep, serve
 from golf.code_size import estimate_code_bytes
 from golf.data.digest import sha256
 from golf.device import peak_memory, pick_device, reset_peak_memory
@@ -28,11 +30,12 @@ from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, Work
 from golf.stages.train import Train
+from golf.stages.ttt import TTT
 from golf.tracker.console import Console
 from golf.tracker.jsonl import JsonLines
 from golf.tracker.log import Log
 
-STAGES: tuple[Stage, ...] = (Train(), Quantize(), Evaluate())
+STAGES: tuple[Stage, ...] = (Train(), Quantize(), Evaluate(), TTT())
 
 
 def run(
@@ -44,9 +47,9 @@ def run(
     command line set. Every rank of a job calls this; rank 0 alone writes files and is heard. Raises UserError for a
     mistake that can be seen beforehand, and then has written nothing to `directory`.
     """
-    stages = [stage for stage in STAGES if stage.name in config["stages"]]
+    stages = [stage for stage in STAGES if stage.chosen_by in config["stages"]]
     if not stages:
-        raise UserError(f"stages=[] selects nothing; choose from {[stage.name for stage in STAGES]}")
+        raise UserError(f"stages=[] selects nothing; choose from {list(dict.fromkeys(s.chosen_by for s in STAGES))}")
     files = RunFiles(directory, config["input"])
     _check_inputs(stages, files)
     if stages[0].reads:
@@ -54,8 +57,9 @@ def run(
         choices = {group: option for group, option in choices.items() if group != "model"}
     device = pick_device(config["device"], config["threads"])
     attention, attend = choose(config["attention"], device)
-    tracker = build(config["tracker"])
+    tracker, cache = build(config["tracker"]), build(config["cache"])
     tracker.check()
+    cache.check()
     code_bytes = estimate_code_bytes(config)
     _check_writable(directory)
     console = Console()
@@ -77,7 +81,7 @@ def run(
         events.event("device", device=facts["device"]["name"], attention=attention, ranks=facts["ranks"])
         events.event("data", train=_tokens(work, "train"), val=work.stream.num_targets)
         for stage in stages:
-            seconds[stage.name] = _run(stage, work, facts)
+            seconds[stage.name] = _run(stage, work, facts, cache)
         records = _records(stages, files)
         outcome = results.assemble(
             records,
@@ -121,31 +125,48 @@ def _tokens(work: Work, split: str) -> int:
     return sum(file["tokens"] for file in work.data_digests[split])
 
 
-def _run(stage: Stage, work: Work, facts: Mapping[str, Any]) -> float:
-    """Run one stage, write its record, and return its seconds."""
+def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> float:
+    """Run one stage, or take from the cache what it did before; write its record, and return its seconds."""
     inputs = {name: work.files.get(name) for name in stage.reads}
-    work.events.event("stage_started", stage=stage.name)
+    digests = dist.main_says({name: sha256(path) for name, path in inputs.items()} if dist.is_main() else None)
+    key, _ = stage_key(stage, work.config, digests, facts)
+    work.events.event("stage_started", stage=stage.name, key=key[:12])
+    started = time.perf_counter()
+    output = None if stage.writes is None else work.files.path(stage.writes)
+    with cache.claimed(key) as entry:
+        served = dist.main_says(entry is not None and entry.is_whole())
+        if served:
+            record = serve(entry, output, work.events) if entry is not None else {}
+        else:
+            recorder = Recorder(work.events)
+            record = _compute(stage, replace(work, events=recorder), facts)
+            if entry is not None:
+                keep(entry, output, record, recorder.said)
+    seconds = time.perf_counter() - started
+    if dist.is_main():
+        read = {name: {"path": str(path), "sha256": digests[name]} for name, path in inputs.items()}
+        choices = {key: work.choices[key] for key in stage.groups if key in work.choices}
+        work.files.write_record({**record, "key": key, "inputs": read, "choices": choices})
+    dist.barrier()  # what rank 0 has written, the next stage reads on all
+    peak = {} if served else {"peak_memory_gib": peak_memory(work.device) / 2**30}
+    work.events.event("stage_finished", stage=stage.name, seconds=seconds, from_cache=served, **peak)
+    return seconds
+
+
+def _compute(stage: Stage, work: Work, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one stage; what it is remembered by."""
     reset_peak_memory(work.device)
     started = time.perf_counter()
     result = stage.run(work)
-    seconds = time.perf_counter() - started
-    peak = peak_memory(work.device)
-    if dist.is_main():
-        record = {
-            "stage": stage.name,
-            "seconds": seconds,
-            "peak_memory_bytes": peak,
-            "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
-            "output": None if stage.writes is None else {stage.writes: sha256(work.files.path(stage.writes))},
-            "config": {key: work.config[key] for key in stage.groups},
-            "choices": {key: work.choices[key] for key in stage.groups if key in work.choices},
-            "provenance": facts,
-            "result": result,
-        }
-        work.files.write_record(record)
-    dist.barrier()  # what rank 0 has written, the next stage reads on all
-    work.events.event("stage_finished", stage=stage.name, seconds=seconds, peak_memory_gib=peak / 2**30)
-    return seconds
+    return {
+        "stage": stage.name,
+        "seconds": time.perf_counter() - started,
+        "peak_memory_bytes": peak_memory(work.device),
+        "output": None if stage.writes is None else {stage.writes: sha256(work.files.path(stage.writes))},
+        "config": {key: work.config[key] for key in stage.groups},
+        "provenance": dict(facts),
+        "result": result,
+    }
 
 
 def _choices(choices: Mapping[str, str], records: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
@@ -181,18 +202,18 @@ def _records(stages: Sequence[Stage], files: RunFiles) -> dict[str, dict[str, An
 
 
 def _check_inputs(stages: Sequence[Stage], files: RunFiles) -> None:
-    """Every file that a stage reads is made by the stage before it, or the first stage finds it."""
-    made: set[str | None] = set()
+    """Every file that a stage reads is made by a stage of this run, or there already and not made stale by one."""
     for stage in STAGES:
         if stage not in stages:
             files.record(stage.name)  # readable, if it is there
     for stage in stages:
         for name in stage.reads:
-            if name in made or (stage is stages[0] and files.find(name) is not None):
+            maker = next(other for other in STAGES if other.writes == name)
+            first = stages[0] in STAGES[STAGES.index(maker) :]  # nothing that runs would change what maker makes
+            if maker in stages or (first and files.find(name) is not None):
                 continue
-            maker = next(other.name for other in STAGES if other.writes == name)
             raise UserError(
-                f"stages={[s.name for s in stages]}: {stage.name} needs {name}, which the stage {maker} makes; "
-                f"add {maker} to stages{', or give input=<a run directory that has it>' * (stage is stages[0])}"
+                f"stages={list(dict.fromkeys(s.chosen_by for s in stages))}: {stage.name} needs {name}, which the "
+                f"stage {maker.name} makes; add {maker.name} to stages"
+                f"{', or give input=<a run directory that has it>' * first}"
             )
-        made.add(stage.writes)

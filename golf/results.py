@@ -25,8 +25,10 @@ def assemble(
     input from. What no stage has computed, or nobody knows of what made the input, is null; without an evaluation the
     final score is that of the weights before quantization. The seed is that of the training.
     """
-    train, quantize, evaluate = (records.get(name, {}).get("result", {}) for name in ("train", "quantize", "evaluate"))
-    scores = {"prequant": train.get("prequant"), **{name: evaluate.get(name) for name in reversed(SCORES)}}
+    found = {name: record["result"] for name, record in records.items()}
+    train, quantize, evaluate, ttt = (found.get(name, {}) for name in ("train", "quantize", "evaluate", "ttt"))
+    scored = evaluate | ttt
+    scores = {"prequant": train.get("prequant"), **{name: scored.get(name) for name in reversed(SCORES)}}
     final = next((scores[name] for name in (*SCORES, "prequant") if scores[name]), None) or {}
     artifact_bytes = evaluate.get("artifact_bytes", quantize.get("artifact_bytes"))
     return {
@@ -39,7 +41,7 @@ def assemble(
         "code_bytes_estimated": True,
         "total_bytes": None if artifact_bytes is None else artifact_bytes + code_bytes,
         "train": {key: train[key] for key in ("steps", "tokens", "seconds", "tokens_per_second")} if train else None,
-        "eval_seconds": evaluate.get("eval_seconds"),
+        "eval_seconds": sum([*evaluate["seconds"].values(), ttt["seconds"]]) if evaluate and ttt else None,
         "stage_seconds": dict(stage_seconds),
         "seed": records["train"]["config"]["seed"] if "train" in records else None,
         "choices": dict(choices),
@@ -53,6 +55,7 @@ def _made_by(record: Mapping[str, Any]) -> dict[str, Any]:
     provenance = record["provenance"]
     return {
         "seconds": record["seconds"],
+        "key": record["key"],
         "config_sha256": config_digest(record["config"]),
         **{key: provenance[key] for key in ("code_sha256", "git", "date")},
         "device": provenance["device"]["name"],

@@ -22,7 +22,8 @@ def run(directory: Path, *overrides: str, overridden: frozenset[str] = frozenset
     """Run `experiment=tiny` with overrides in `directory`; returns its results."""
     directory.mkdir(parents=True, exist_ok=True)
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = compose("config", overrides=["experiment=tiny", *overrides], return_hydra_config=True)
+        usual = ["experiment=tiny", "cache=off"]
+        cfg = compose("config", overrides=[*usual, *overrides], return_hydra_config=True)
     choices = {key: value for key, value in cfg.hydra.runtime.choices.items() if not key.startswith("hydra/")}
     config = OmegaConf.to_container(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]), resolve=True)
     check(config)

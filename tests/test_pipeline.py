@@ -27,7 +27,7 @@ def test_what_a_run_leaves(base):
     directory, results = base
     names = {path.name for path in directory.iterdir()}
     files = {"config.yaml", "checkpoint.pt", "artifact.golf", "metrics.jsonl", "results.json", "job.log"}
-    records = {"train.json", "quantize.json", "evaluate.json"}
+    records = {"train.json", "quantize.json", "evaluate.json", "ttt.json"}
     pictures = {"learning_curve.png", "ttt_curve.png", "bytes_per_tensor.png"}
     assert names == files | records | pictures
     assert json.loads((directory / "results.json").read_text()) == results
@@ -70,7 +70,7 @@ def test_stage_records_name_what_they_read_and_wrote(base):
     )
     assert quantize["inputs"]["checkpoint.pt"]["sha256"] == train["output"]["checkpoint.pt"]
     assert evaluate["inputs"]["artifact.golf"]["sha256"] == quantize["output"]["artifact.golf"]
-    assert set(evaluate["config"]) >= {"ttt", "evaluation"}
+    assert set(evaluate["config"]) == {"data", "model", "codec", "evaluation"}
 
 
 @pytest.mark.parametrize("name", ["", "artifact.golf"], ids=["run_directory", "artifact_file"])
@@ -342,18 +342,20 @@ def test_choices_are_those_that_made_the_score(base, tmp_path):
     )
     assert again["choices"] == results["choices"] | {"ttt": "none"}
     alone = run(tmp_path / "a", "stages=[evaluate]", f"input={directory / 'artifact.golf'}")
-    known = {"data", "codec", "evaluation", "ttt", "tracker", "launch", "sweep", "experiment"}
+    known = {"data", "codec", "evaluation", "ttt", "tracker", "launch", "sweep", "cache", "experiment"}
     assert {group for group, option in alone["choices"].items() if option is not None} == known
 
 
 def test_stages_are_identified_by_what_they_depend_on(base, tmp_path):
     directory, results = base
-    assert list(results["stages"]) == ["train", "quantize", "evaluate"]
+    assert list(results["stages"]) == ["train", "quantize", "evaluate", "ttt"]
     again = run(tmp_path, "ttt=none", "stages=[evaluate]", f"input={directory}")
     for stage in ("train", "quantize"):
         assert again["stages"][stage] == results["stages"][stage]
-    assert again["stages"]["evaluate"]["config_sha256"] != results["stages"]["evaluate"]["config_sha256"]
-    assert again["stages"]["evaluate"]["code_sha256"] == results["stages"]["evaluate"]["code_sha256"]
+    ours, theirs = ([each["stages"][stage] for stage in ("evaluate", "ttt")] for each in (again, results))
+    assert [a["config_sha256"] == b["config_sha256"] for a, b in zip(ours, theirs, strict=True)] == [True, False]
+    assert [a["key"] == b["key"] for a, b in zip(ours, theirs, strict=True)] == [True, False]
+    assert [a["code_sha256"] == b["code_sha256"] for a, b in zip(ours, theirs, strict=True)] == [True, True]
 
 
 def test_threads_are_those_of_this_run(tmp_path):

@@ -29,3 +29,4 @@ class Root:
     tracker: Component
     launch: Component
     sweep: Component
+    cache: Component

@@ -1,7 +1,6 @@
 """The default data: text of the interpreter's own standard library, made into shards once and cached."""
 
 import hashlib
-import os
 import platform
 import time
 from dataclasses import dataclass
@@ -9,8 +8,8 @@ from pathlib import Path
 
 import sentencepiece
 
+from golf.cache.entries import cached, user_cache
 from golf.data import corpus, prepare
-from golf.data.cache import cached
 from golf.data.dataset import Data, Dataset
 from golf.data.digest import sha256
 from golf.errors import UserError
@@ -35,7 +34,7 @@ class Stdlib(Data):
 
     def open(self, events: Listener) -> Dataset:
         """Emits `corpus_built` if it was not cached yet. Raises UserError if it cannot be built or written."""
-        root = Path(self.cache_dir).expanduser() if self.cache_dir else _user_cache()
+        root = user_cache(self.cache_dir, "data")
         try:
             directory = cached(root, f"stdlib-{self._key()[:16]}", lambda directory: self._build(directory, events))
         except OSError as error:
@@ -73,7 +72,3 @@ class Stdlib(Data):
             val_documents=len(val),
             seconds=time.perf_counter() - started,
         )
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "golf"

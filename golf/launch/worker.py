@@ -65,8 +65,4 @@ def report(error: BaseException) -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if code:
-        os._exit(code)  # an orderly end would wait for, or be aborted by, what is left of the connections
+    dist.leave(main(sys.argv[1]))

@@ -11,7 +11,7 @@ from golf.stages.stage import Stage, Work
 
 
 class Quantize(Stage):
-    name = "quantize"
+    name = chosen_by = "quantize"
     reads = (CHECKPOINT,)
     writes = ARTIFACT
     groups = ("data", "model", "quantizer", "codec")

@@ -8,15 +8,17 @@ from typing import Any, ClassVar
 import torch
 
 from golf import dist
+from golf.artifact import Artifact, read_artifact
 from golf.build import build
 from golf.data.dataset import Dataset
 from golf.data.loader import Loader
 from golf.data.shard import read_shard
+from golf.errors import UserError
 from golf.evaluation.stream import Stream
 from golf.events import Listener
 from golf.model.attend import Attend
 from golf.model.gpt import GPT
-from golf.run_files import RunFiles
+from golf.run_files import ARTIFACT, RunFiles
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,14 @@ class Work:
         """The configured model on the device, at its initial weights."""
         return self.build("model", self.attend).to(self.device)
 
+    def read_artifact(self) -> Artifact:
+        """The artifact to score. Raises UserError if it was made for another tokenizer."""
+        path = self.files.get(ARTIFACT)
+        artifact = read_artifact(path, codec=self.config["codec"])
+        if artifact.tokenizer_sha256 != self.data_digests["tokenizer"]["sha256"]:
+            raise UserError(f"{path}: the artifact was made with another tokenizer than {self.dataset.tokenizer}")
+        return artifact
+
     def load_model(self, state: Mapping[str, torch.Tensor]) -> GPT:
         """The configured model, recurrent, with a copy of the given weights on the device."""
         model = self.model_shape()
@@ -69,11 +79,13 @@ class Work:
 class Stage(ABC):
     """Takes files by name from the run directory, puts one file there, and says what came out.
 
-    reads: names of the files it needs; writes: the file it makes; groups: the root keys of the configuration that its
-    result depends on, besides the data.
+    chosen_by: the word in the configuration's `stages` that selects it; reads: names of the files it needs; writes: the
+    file it makes; groups: the root keys of the configuration that its result depends on, besides the data. From these
+    follows its key in the cache (golf.cache.key).
     """
 
     name: ClassVar[str]
+    chosen_by: ClassVar[str]
     reads: ClassVar[tuple[str, ...]]
     writes: ClassVar[str | None]
     groups: ClassVar[tuple[str, ...]]

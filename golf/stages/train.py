@@ -14,7 +14,7 @@ from golf.stages.stage import Stage, Work
 
 
 class Train(Stage):
-    name = "train"
+    name = chosen_by = "train"
     reads = ()
     writes = CHECKPOINT
     groups = ("seed", "data", "model", "optimizer", "trainer", "evaluation")

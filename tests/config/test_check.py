@@ -104,7 +104,7 @@ def test_a_good_configuration_passes() -> None:
     ("config", "message"),
     [
         # unknown
-        (changed("sed", 3), "sed: no such key; did you mean seed? (keys: attention, codec, data"),
+        (changed("sed", 3), "sed: no such key; did you mean seed? (keys: attention, cache, codec, data"),
         (changed("_target_", "x"), "_target_: no such key (keys: attention"),
         (changed("zzz", 3), "zzz: no such key (keys: attention"),
         (

@@ -52,7 +52,7 @@ MINE = {
 
 def golf(cwd: Path, *arguments: str, command: list[str] = GOLF) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*command, *arguments, "experiment=tiny"], cwd=cwd, capture_output=True, text=True, timeout=200
+        [*command, *arguments, "experiment=tiny", "cache=off"], cwd=cwd, capture_output=True, text=True, timeout=200
     )
 
 

@@ -45,14 +45,24 @@ def own(tmp_path) -> Path:
 
 
 def sweep(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "golf", "--config-dir=own", "-m", "experiment=tiny", "threads=1", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "golf",
+        "--config-dir=own",
+        "-m",
+        "experiment=tiny",
+        "cache=off",
+        "threads=1",
+        *arguments,
+    ]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
 def statuses(cwd: Path) -> dict[str, dict]:
     """By the option of the optimizer, or whatever came first."""
     found = [json.loads(path.read_text()) for path in cwd.glob("multirun/*/*/*/status.json")]
-    return {status["overrides"][2].partition("=")[2]: status for status in found}
+    return {status["overrides"][3].partition("=")[2]: status for status in found}
 
 
 def table_of(done: subprocess.CompletedProcess[str]) -> str:

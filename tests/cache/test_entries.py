@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from golf.data.cache import MANIFEST, cached
+from golf.cache.entries import MANIFEST, cached
 
 
 def build_once(directory):

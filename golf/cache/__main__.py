@@ -1,0 +1,50 @@
+"""`python -m golf.cache`: what the cache of stages holds, and making it smaller."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from golf.cache.entries import Entry, user_cache
+from golf.cache.prune import held, prune
+from golf.cache.stage_cache import RECORD
+from golf.run_files import record_name
+
+STAGES = ("train", "quantize", "evaluate", "ttt")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m golf.cache", description=__doc__)
+    parser.add_argument("--directory", help="of the cache (default: golf/stages in the user's cache)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="the entries, the one last used first")
+    smaller = commands.add_parser("prune", help="remove what was not used for longest")
+    smaller.add_argument("--limit-gib", type=float, required=True, help="what may stay; 0 empties the cache")
+    keys = commands.add_parser("keys", help="the keys of a run's stages, and whether the cache holds them")
+    keys.add_argument("run", type=Path, help="a run directory")
+    arguments = parser.parse_args()
+    root = user_cache(arguments.directory, "stages")
+    if arguments.command == "list":
+        for entry in held(root):
+            stage = json.loads((entry.path / RECORD).read_text())["stage"] if (entry.path / RECORD).exists() else "?"
+            used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
+            print(f"{entry.path.name[:12]}  {stage:<9} {entry.size / 1e6:10.1f} MB  used {used}")
+        print(f"{sum(entry.size for entry in held(root)) / 1e9:.2f} GB in {root}")
+    elif arguments.command == "prune":
+        removed = prune(root, int(arguments.limit_gib * 2**30))
+        print(f"removed {len(removed)} entries, {sum(entry.size for entry in removed) / 1e9:.2f} GB")
+    else:
+        records = [arguments.run / record_name(stage) for stage in STAGES]
+        found = [json.loads(path.read_text()) for path in records if path.exists()]
+        if not found:
+            print(f"golf: error: {arguments.run}: is no run directory", file=sys.stderr)
+            return 2
+        for record in found:
+            held_here = "in the cache" if Entry(root / record["key"]).is_whole() else "not in the cache"
+            print(f"{record['key']}  {record['stage']:<9} {held_here}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Directories that are expensive to make, made once and kept under a key of their content."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from golf.atomic import write_json
+from golf.data.digest import sha256
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A directory of a cache. It appears whole or not at all; what was damaged since counts as absent."""
+
+    path: Path
+
+    def is_whole(self) -> bool:
+        try:
+            manifest = json.loads((self.path / MANIFEST).read_text())
+            return all(sha256(self.path / name) == digest for name, digest in manifest.items())
+        except (OSError, ValueError):
+            return False
+
+    def fill(self, build: Callable[[Path], None]) -> None:
+        """Let `build(directory)` write the content."""
+        _build(self.path, build)
+
+
+@contextmanager
+def claimed(root: Path, key: str, wait: bool = True) -> Iterator[Entry]:
+    """The entry `root/key`, for this process alone: others that want it wait, or get a BlockingIOError.
+
+    Raises OSError if `root` cannot be written.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / f".{key}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield Entry(root / key)
+
+
+def cached(root: Path, key: str, build: Callable[[Path], None]) -> Path:
+    """The directory `root/key`, filled by `build(directory)` unless an undamaged one is there.
+
+    Of several processes that want it at once, one builds and the others wait. Raises OSError if it has to be built and
+    `root` cannot be written.
+    """
+    if not Entry(root / key).is_whole():
+        with claimed(root, key) as entry:
+            if not entry.is_whole():  # another process may have built it while this one waited
+                entry.fill(build)
+    return root / key
+
+
+def user_cache(directory: str | None, part: str) -> Path:
+    """`directory`, or this program's folder `part` in the user's cache."""
+    if directory is not None:
+        return Path(directory).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "golf" / part
+
+
+def _build(entry: Path, build: Callable[[Path], None]) -> None:
+    temporary = entry.with_name(f".{entry.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+    temporary.mkdir()
+    try:
+        build(temporary)
+        write_json(temporary / MANIFEST, {file.name: sha256(file) for file in sorted(temporary.iterdir())})
+        shutil.rmtree(entry, ignore_errors=True)
+        os.rename(temporary, entry)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,41 @@
+"""The key of a stage's result: a digest of all that it depends on."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from golf.build import module_of
+from golf.sources import closure
+
+if TYPE_CHECKING:  # stages are what this is about; they do not know their keys
+    from golf.stages.stage import Stage
+
+
+def stage_key(
+    stage: "Stage", config: Mapping[str, Any], inputs: Mapping[str, str], facts: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The key, and what went into it: the stage's part of the configuration, the digests of the files it reads, of the
+    data and of the code that it uses, the kind of device, the number of ranks, and the version of PyTorch.
+
+    inputs: SHA-256 by name. facts: the job's provenance.
+    """
+    parts = {group: config[group] for group in stage.groups}
+    modules = {type(stage).__module__, *(module_of(part) for part in parts.values() if isinstance(part, Mapping))}
+    code = closure(modules, lambda module: module.partition(".")[0] == "golf")
+    depends = {
+        "stage": stage.name,
+        "config": parts,
+        "inputs": dict(inputs),
+        "data": facts["data"],
+        "code": _digest(code),
+        "device": facts["device"]["name"],
+        "ranks": facts["ranks"],
+        "attention": facts["attention"],
+        "torch": facts["versions"]["torch"],
+    }
+    return _digest(depends), depends
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,117 @@
+"""Stages that were computed before: their output, record and what they said, under a key of what they depend on."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from golf import dist
+from golf.atomic import replacing, write_json
+from golf.cache.entries import Entry, claimed, user_cache
+from golf.cache.prune import prune
+from golf.errors import UserError, require
+from golf.events import Listener
+
+RECORD, SAID = "record.json", "said.json"
+
+
+class NoCache:
+    """cache=off: everything is computed."""
+
+    def check(self) -> None:
+        """Nothing can be wrong with it."""
+
+    def claimed(self, key: str) -> AbstractContextManager[Entry | None]:
+        return _nothing()
+
+
+@dataclass(kw_only=True)
+class StageCache(NoCache):
+    """Entries lie in `directory` (null: golf/stages in the user's cache). Above `limit_gib`, those that were not used
+    for longest go."""
+
+    directory: str | None
+    limit_gib: float
+
+    def check(self) -> None:
+        require(self.limit_gib >= 0, f"cache.limit_gib={self.limit_gib} must not be negative")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cache.directory: {self.root} cannot be used ({error.strerror}); or cache=off") from error
+
+    @property
+    def root(self) -> Path:
+        return user_cache(self.directory, "stages")
+
+    @contextmanager
+    def claimed(self, key: str) -> Iterator[Entry | None]:
+        """The entry, for this job alone, on rank 0; None on the other ranks."""
+        if not dist.is_main():
+            yield None
+            return
+        with claimed(self.root, key) as entry:
+            yield entry
+        prune(self.root, int(self.limit_gib * 2**30))
+
+
+def keep(entry: Entry, output: Path | None, record: Mapping[str, Any], said: list[Any]) -> None:
+    """Fill the entry of a stage that was computed."""
+
+    def write(directory: Path) -> None:
+        if output is not None:
+            _link(output, directory / output.name)
+        write_json(directory / RECORD, dict(record))
+        (directory / SAID).write_text(json.dumps(said), encoding="utf-8")
+
+    entry.fill(write)
+
+
+def serve(entry: Entry, output: Path | None, events: Listener) -> dict[str, Any]:
+    """Put the output of the entry's stage where it belongs, tell `events` what was said, and return the record."""
+    if output is not None:
+        with replacing(output) as temporary:
+            _link(entry.path / output.name, temporary)
+    for kind, name, step, values in json.loads((entry.path / SAID).read_text(encoding="utf-8")):
+        if kind == "metrics":
+            events.metrics(name, step, **values)
+        else:
+            events.event(name, **values)
+    os.utime(entry.path)  # used now
+    return json.loads((entry.path / RECORD).read_text(encoding="utf-8"))
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file in two places: files are replaced and never changed, and an entry whose file was, is damaged."""
+    try:
+        os.link(source, target)
+    except OSError:  # on another file system
+        shutil.copy(source, target)
+
+
+class Recorder(Listener):
+    """Passes on what a stage says, and remembers its events and curves."""
+
+    def __init__(self, heard: Listener):
+        self.heard = heard
+        self.said: list[Any] = []
+
+    def event(self, name: str, **fields: Any) -> None:
+        self.heard.event(name, **fields)
+        self.said.append(["event", name, None, fields])
+
+    def metrics(self, stage: str, step: int, **values: float) -> None:
+        self.heard.metrics(stage, step, **values)
+        self.said.append(["metrics", stage, step, values])
+
+    def progress(self, stage: str, done: int, total: int, **notes: float) -> None:
+        self.heard.progress(stage, done, total, **notes)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield None

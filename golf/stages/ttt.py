@@ -1,0 +1,25 @@
+"""artifact → score with test-time training; a stage beside Evaluate, so that ablations of it compute nothing else."""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from golf.run_files import ARTIFACT
+from golf.stages.stage import Stage, Work
+
+
+class TTT(Stage):
+    name = "ttt"
+    chosen_by = "evaluate"
+    reads = (ARTIFACT,)
+    writes = None
+    groups = ("data", "model", "codec", "evaluation", "ttt")
+
+    def check(self, work: Work) -> None:
+        work.build("ttt").check(work.model_shape())
+
+    def run(self, work: Work) -> dict[str, Any]:
+        model = work.load_model(work.read_artifact().tensors())
+        started = time.perf_counter()
+        score = work.build("ttt").score(model, work.stream, work.build("evaluation"), work.events)
+        return {"ttt": None if score is None else asdict(score), "seconds": time.perf_counter() - started}

@@ -1,0 +1,142 @@
+"""A stage that was computed before is not computed again; real runs, counted."""
+
+import json
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+from runs import run
+
+from golf.cache.prune import held
+from golf.errors import UserError
+from golf.tracker import jsonl
+
+QUICK = ("trainer.steps=2", "data.val_tokens=5000")
+
+
+def cached_run(tmp_path: Path, name: str, *overrides: str) -> dict:
+    return run(tmp_path / name, "cache=on", f"cache.directory={tmp_path / 'cache'}", *QUICK, *overrides)
+
+
+def computed(directory: Path) -> list[str]:
+    """The stages that a run has computed itself."""
+    ended = [line for line in jsonl.read(directory) if line.get("name") == "stage_finished"]
+    return [line["stage"] for line in ended if not line["from_cache"]]
+
+
+def curves(directory: Path) -> list[dict]:
+    points = [line for line in jsonl.read(directory) if line["kind"] == "metrics"]
+    return [{key: value for key, value in point.items() if key != "time"} for point in points]
+
+
+def test_an_ablation_of_ttt_trains_once_for_each_seed(tmp_path):
+    counts = dict.fromkeys(("train", "quantize", "evaluate", "ttt"), 0)
+    for seed, hash_embed, epochs in product((1, 2, 3), ("true", "false"), (0, 1)):
+        name = f"{seed}-{hash_embed}-{epochs}"
+        cached_run(tmp_path, name, f"seed={seed}", f"ttt.hash_embed={hash_embed}", f"ttt.epochs={epochs}")
+        for stage in computed(tmp_path / name):
+            counts[stage] += 1
+    assert counts == {"train": 3, "quantize": 3, "evaluate": 3, "ttt": 12}
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory) -> tuple[Path, dict, dict]:
+    folder = tmp_path_factory.mktemp("twice")
+    return folder, cached_run(folder, "one"), cached_run(folder, "two")
+
+
+def test_a_job_from_the_cache_leaves_what_it_would_have_left(twice):
+    folder, one, two = twice
+    assert computed(folder / "one") == ["train", "quantize", "evaluate", "ttt"]
+    assert computed(folder / "two") == []
+    assert {path.name for path in (folder / "one").iterdir()} == {path.name for path in (folder / "two").iterdir()}
+    for name in ("checkpoint.pt", "artifact.golf"):
+        assert (folder / "one" / name).read_bytes() == (folder / "two" / name).read_bytes()
+    own = ("stage_seconds", "provenance")
+    assert {key: value for key, value in one.items() if key not in own} == {
+        k: v for k, v in two.items() if k not in own
+    }
+    assert curves(folder / "one") == curves(folder / "two")
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ("ttt.lr=0.01", ["ttt"]),
+        ("evaluation.stride=32", ["train", "evaluate", "ttt"]),  # training validates; its weights stay the same
+        ("quantizer=rtn", ["quantize", "evaluate", "ttt"]),
+        ("codec=lzma", ["quantize", "evaluate", "ttt"]),
+        ("seed=7", ["train", "quantize", "evaluate", "ttt"]),
+        ("optimizer.matrix_lr=0.01", ["train", "quantize", "evaluate", "ttt"]),
+        ("tracker=wandb", []),
+        ("cache=off", ["train", "quantize", "evaluate", "ttt"]),
+    ],
+)
+def test_what_depends_on_a_change_is_computed_again(twice, tmp_path, change, again):
+    folder, *_ = twice
+    overrides = [change, *(["tracker.mode=offline"] if change == "tracker=wandb" else [])]
+    if change == "cache=off":
+        run(tmp_path / "three", *QUICK)
+    else:
+        run(tmp_path / "three", "cache=on", f"cache.directory={folder / 'cache'}", *QUICK, *overrides)
+    assert computed(tmp_path / "three") == again
+
+
+def test_a_damaged_entry_is_computed_again(tmp_path):
+    one = cached_run(tmp_path, "one", "stages=[train]")
+    (entry,) = held(tmp_path / "cache")
+    checkpoint = entry.path / "checkpoint.pt"
+    content = checkpoint.read_bytes()
+    checkpoint.unlink()
+    checkpoint.write_bytes(content[:-1] + b"x")
+    assert cached_run(tmp_path, "two", "stages=[train]")["prequant"] == one["prequant"]
+    assert computed(tmp_path / "two") == ["train"]
+    assert checkpoint.read_bytes() == content
+    cached_run(tmp_path, "three", "stages=[train]")
+    assert computed(tmp_path / "three") == []
+
+
+def test_two_jobs_at_once_compute_a_stage_once(tmp_path):
+    command = [sys.executable, "-m", "golf", "experiment=tiny", f"cache.directory={tmp_path / 'cache'}", *QUICK]
+    jobs = [
+        subprocess.Popen([*command, f"hydra.run.dir={tmp_path / str(i)}"], stdout=subprocess.PIPE) for i in range(3)
+    ]
+    assert [job.wait(timeout=200) for job in jobs if job.communicate()] == [0, 0, 0]
+    counted = [stage for i in range(3) for stage in computed(tmp_path / str(i))]
+    assert sorted(counted) == ["evaluate", "quantize", "train", "ttt"]
+
+
+def test_a_size_limit_keeps_what_was_used_last(tmp_path):
+    for seed in (1, 2):
+        cached_run(tmp_path, f"{seed}", "stages=[train]", f"seed={seed}")
+    newest, oldest = held(tmp_path / "cache")
+    cached_run(tmp_path, "again", "stages=[train]", "seed=1")  # now the older one is used last
+    assert held(tmp_path / "cache")[0].path == oldest.path
+    limit = (oldest.size + newest.size // 2) / 2**30
+    cached_run(tmp_path, "more", "stages=[train]", "seed=1", f"cache.limit_gib={limit}")
+    assert [entry.path for entry in held(tmp_path / "cache")] == [oldest.path]
+
+
+def command(tmp_path: Path, *arguments: str) -> str:
+    called = [sys.executable, "-m", "golf.cache", "--directory", str(tmp_path / "cache"), *arguments]
+    return subprocess.run(called, capture_output=True, text=True, check=True).stdout
+
+
+def test_commands(tmp_path):
+    cached_run(tmp_path, "one", "stages=[train,quantize]")
+    keys = {name: json.loads((tmp_path / "one" / f"{name}.json").read_text())["key"] for name in ("train", "quantize")}
+    assert command(tmp_path, "keys", str(tmp_path / "one")) == "".join(
+        f"{key}  {name:<9} in the cache\n" for name, key in keys.items()
+    )
+    listed = command(tmp_path, "list")
+    assert all(f"{key[:12]}  {name} " in listed for name, key in keys.items())
+    assert command(tmp_path, "prune", "--limit-gib=0").startswith("removed 2 entries")
+    assert "not in the cache" in command(tmp_path, "keys", str(tmp_path / "one"))
+    assert held(tmp_path / "cache") == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"cache\.directory: /proc/here cannot be used .*or cache=off"):
+        run(tmp_path, "cache=on", "cache.directory=/proc/here")
