@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from golf.build import build
 from golf.config.check import check
 from golf.config.explain import explain
-from golf.errors import Ended, UserError
+from golf.errors import Ended, UserError, require
 from golf.launch import torchrun
 from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
@@ -109,6 +109,8 @@ def run_job(cfg: DictConfig) -> float | None:
     job = HydraConfig.get()
     if job.mode != RunMode.MULTIRUN:
         return run(cfg, job)
+    if torchrun.active():
+        raise Ended(torchrun.NO_SWEEP, code=2)
     directory = Path(job.runtime.output_dir)
     return status.run_once(directory, job.overrides.task, lambda: run(cfg, job, sweep=directory.parent))
 
@@ -122,6 +124,8 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> float | N
     try:
         config = plain(cfg)
         check(config)
+        resumed = config["sweep"]["resume"]
+        require(sweep is not None or resumed is None, f"sweep.resume={resumed}: goes with -m, as the sweep was started")
         if sweep is not None and config["tracker"].get("group", "") is None:
             config["tracker"] |= {"group": f"{sweep.parent.name}/{sweep.name}", "name": directory.name}
         task = Task(

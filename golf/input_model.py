@@ -16,14 +16,17 @@ from golf.run_files import CHECKPOINT
 Shapes = Mapping[str, torch.Size]
 
 
-def with_model_of(path: Path, config: Mapping[str, Any], overridden: frozenset[str]) -> dict[str, Any]:
-    """`config` with the model of the checkpoint or artifact at `path`; keys that the command line set stay as they are.
+def with_model_of(
+    path: Path, kind: str, config: Mapping[str, Any], overridden: frozenset[str]
+) -> tuple[dict[str, Any], str]:
+    """`config` with the model of the checkpoint or artifact (`kind`: its usual name) at `path`, and the SHA-256 of the
+    tokenizer whose ids that model takes. Keys that the command line set stay as they are.
 
     overridden: what the command line touched, as in {"model.num_loops", "ttt"}: a key, or a group of which another
     option was chosen. Raises UserError if the file's model is not one of the configured class, or if its weights do
     not fit the model that results.
     """
-    theirs, shapes = _read(path, config["codec"])
+    theirs, tokenizer, shapes = _read(path, kind, config["codec"])
     ours = config["model"]
     # A class that a file names is never built unless the configuration names it too.
     kept = [key for key in ours if key == "_target_" or {"model", f"model.{key}"} & overridden]
@@ -35,17 +38,29 @@ def with_model_of(path: Path, config: Mapping[str, Any], overridden: frozenset[s
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     _check_fit(model, shapes, f"{' '.join(changed) or 'the configured model'} does not fit {path}")
-    return merged
+    return merged, tokenizer
 
 
-def _read(path: Path, codec: Mapping[str, Any]) -> tuple[dict[str, Any], Shapes]:
-    """The model's configuration and the shapes of its tensors."""
-    if path.name == CHECKPOINT:
+def with_seeds_of(record: Mapping[str, Any], config: Mapping[str, Any], overridden: frozenset[str]) -> dict[str, Any]:
+    """`config` with the seeds of the training that `record` is of, unless the command line set them.
+
+    Calibration reads the first sequences of the training, whose order depends on the seed.
+    """
+    if {"seed", "data", "data.seed"} & overridden:
+        return dict(config)
+    trained = record["config"]
+    return {**config, "seed": trained["seed"], "data": {**config["data"], "seed": trained["data"]["seed"]}}
+
+
+def _read(path: Path, kind: str, codec: Mapping[str, Any]) -> tuple[dict[str, Any], str, Shapes]:
+    """The model's configuration, the tokenizer's digest and the shapes of the tensors."""
+    if kind == CHECKPOINT:
         checkpoint = read_checkpoint(path, "meta")
-        return dict(checkpoint["model"]), {name: tensor.shape for name, tensor in checkpoint["raw"].items()}
+        shapes = {name: tensor.shape for name, tensor in checkpoint["raw"].items()}
+        return dict(checkpoint["model"]), checkpoint["tokenizer_sha256"], shapes
     artifact = read_artifact(path, codec=codec)
-    state = artifact.state.items()
-    return artifact.model, {name: (x.codes if isinstance(x, Quantized) else x).shape for name, x in state}
+    shapes = {name: (x.codes if isinstance(x, Quantized) else x).shape for name, x in artifact.state.items()}
+    return artifact.model, artifact.tokenizer_sha256, shapes
 
 
 def _check_fit(model: Mapping[str, Any], shapes: Shapes, complaint: str) -> None:

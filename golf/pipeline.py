@@ -21,7 +21,7 @@ from golf.device import peak_memory, pick_device, reset_peak_memory
 from golf.errors import UserError
 from golf.evaluation.stream import Stream, unigram
 from golf.events import Early, Events, Job, Listener
-from golf.input_model import with_model_of
+from golf.input_model import with_model_of, with_seeds_of
 from golf.model.attend import Attend, choose
 from golf.plots import plot_all
 from golf.provenance import provenance
@@ -52,20 +52,29 @@ def run(
         raise UserError(f"stages=[] selects nothing; choose from {list(dict.fromkeys(s.chosen_by for s in STAGES))}")
     files = RunFiles(directory, config["input"])
     _check_inputs(stages, files)
+    tokenizer = None
     if stages[0].reads:
-        config = with_model_of(files.get(stages[0].reads[0]), config, overridden)
+        source = files.get(stages[0].reads[0])
+        config, tokenizer = with_model_of(source, stages[0].reads[0], config, overridden)
         choices = {group: option for group, option in choices.items() if group != "model"}
+        if trained := files.record("train"):
+            config = with_seeds_of(trained, config, overridden)
+    elif config["input"] is not None:
+        raise UserError(f"input={config['input']}: train reads none; leave it out, or leave train out of stages")
     device = pick_device(config["device"], config["threads"])
     attention, attend = choose(config["attention"], device)
     tracker, cache = build(config["tracker"]), build(config["cache"])
     tracker.check()
     cache.check()
     code_bytes = estimate_code_bytes(config)
-    _check_writable(directory)
+    if dist.is_main():
+        _check_writable(directory)
     console = Console()
     early = Early(console if dist.is_main() else Listener())
     started = time.perf_counter()
     work = _open(config, choices, files, device, attend, early)
+    if tokenizer not in (None, work.data_digests["tokenizer"]["sha256"]):
+        raise UserError(f"{source}: was made with another tokenizer than {work.dataset.tokenizer}; give it its data")
     for stage in stages:
         stage.check(work)
     facts = provenance(config, work.data_digests, str(device)) | {"attention": attention, "ranks": dist.world_size()}
@@ -147,6 +156,7 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> 
         read = {name: {"path": str(path), "sha256": digests[name]} for name, path in inputs.items()}
         choices = {key: work.choices[key] for key in stage.groups if key in work.choices}
         work.files.write_record({**record, "key": key, "inputs": read, "choices": choices})
+    work.files.made |= {stage.name, stage.writes}
     dist.barrier()  # what rank 0 has written, the next stage reads on all
     peak = {} if served else {"peak_memory_gib": peak_memory(work.device) / 2**30}
     work.events.event("stage_finished", stage=stage.name, seconds=seconds, from_cache=served, **peak)
@@ -170,10 +180,10 @@ def _compute(stage: Stage, work: Work, facts: Mapping[str, Any]) -> dict[str, An
 
 
 def _choices(choices: Mapping[str, str], records: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
-    """The option of each group that made the score. The stage that used a group first knows; groups of stages without
+    """The option of each group that made the score. The last stage that used a group knows; groups of stages without
     a record are not known; this run chose the others."""
     known: dict[str, str | None] = {group: None for stage in STAGES for group in stage.groups if group != "seed"}
-    for stage in reversed(STAGES):
+    for stage in STAGES:
         known |= records.get(stage.name, {}).get("choices", {})
     return {**choices, **known}
 

@@ -27,6 +27,8 @@ def assemble(
     """
     found = {name: record["result"] for name, record in records.items()}
     train, quantize, evaluate, ttt = (found.get(name, {}) for name in ("train", "quantize", "evaluate", "ttt"))
+    if "train" in records and not _same_targets(records["train"]["provenance"]["data"], provenance["data"]):
+        train = {**train, "prequant": None}  # a score of other tokens is none to stand beside these
     scored = evaluate | ttt
     scores = {"prequant": train.get("prequant"), **{name: scored.get(name) for name in reversed(SCORES)}}
     final = next((scores[name] for name in (*SCORES, "prequant") if scores[name]), None) or {}
@@ -48,6 +50,10 @@ def assemble(
         "stages": {name: _made_by(record) for name, record in records.items()},
         "provenance": dict(provenance),
     }
+
+
+def _same_targets(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[key] == other[key] for key in ("val", "val_tokens"))
 
 
 def _made_by(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,12 +17,14 @@ RECORD_KEYS = frozenset(
 class RunFiles:
     """A run directory, and optionally a `source`: an earlier run's directory, or an artifact file.
 
-    What a stage reads is looked for in the run directory first, then in the source.
+    What this run has made (`made`: stages, and names of files) is read from the run directory. The rest is looked for
+    in the source, and without one in the run directory too, where a job that runs again finds what it made before.
     """
 
     def __init__(self, directory: Path, source: str | None):
         require(source != "", "input= is empty; give a run directory or an artifact file, or null")
         self.directory = directory
+        self.made: set[str | None] = set()
         self.source = None if source is None else Path(source)
         if self.source is not None and not self.source.exists():
             raise UserError(f"input={source} does not exist; give a run directory or an artifact file")
@@ -32,12 +34,12 @@ class RunFiles:
 
     def find(self, name: str) -> Path | None:
         """Where the file `name` is, or None."""
-        candidates = [self.directory / name]
-        if self.source is not None and self.source.is_dir():
-            candidates.append(self.source / name)
-        elif self.source is not None and name == ARTIFACT:
-            candidates.append(self.source)
-        return next((path for path in candidates if path.is_file()), None)
+        path = self.directory / name
+        if self.source is not None and name not in self.made:
+            if not self.source.is_dir():
+                return self.source if name == ARTIFACT else None
+            path = self.source / name
+        return path if path.is_file() else None
 
     def get(self, name: str) -> Path:
         """Where the file `name` is; the pipeline has made sure beforehand that it is there."""
@@ -47,7 +49,7 @@ class RunFiles:
 
     def record(self, stage: str) -> dict[str, Any] | None:
         """What the stage wrote about itself, here or in the source. Raises UserError if that cannot be read."""
-        found = self.find(record_name(stage))
+        found = self.find(record_name(stage)) if stage not in self.made else self.path(record_name(stage))
         if found is None:
             return None
         try:

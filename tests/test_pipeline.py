@@ -120,6 +120,9 @@ def test_the_model_comes_from_the_input(base, tmp_path):
         (["stages=[train,evaluate]"], "evaluate needs artifact.golf, which the stage quantize makes"),
         (["stages=[evaluate]", "input=nowhere"], "input=nowhere does not exist"),
         (["stages=[evaluate]", "input="], "input= is empty"),
+        (["input=."], r"input=\.: train reads none"),
+        (["optimizer.momentum=1.0"], "optimizer.momentum=1.0"),
+        (["ttt.momentum=1.0"], "ttt.momentum=1.0"),
         (["model.vocab_size=321"], "model.vocab_size"),
         (["model.seq_len=16384"], "16384 [+] 1"),
         (["trainer.batch_tokens=100"], "trainer.batch_tokens=100 must be a multiple of"),
@@ -321,7 +324,7 @@ def test_results_are_of_what_ran_and_of_what_it_read(base, tmp_path):
     assert quantized["artifact_bytes"] == (tmp_path / "q" / "artifact.golf").stat().st_size
     assert quantized["ttt"] is quantized["eval_seconds"] is None
     assert quantized["prequant"] == results["prequant"]
-    trained = run(tmp_path / "t", "trainer.steps=1", "seed=5", "stages=[train]", f"input={directory}")
+    trained = run(tmp_path / "t", "trainer.steps=1", "seed=5", "stages=[train]")
     assert trained["artifact_bytes"] is trained["ttt"] is None
     assert trained["seed"] == 5
     evaluated = run(tmp_path / "e", "seed=99", "stages=[evaluate]", f"input={directory}")
@@ -336,11 +339,11 @@ def test_choices_are_those_that_made_the_score(base, tmp_path):
         "quantizer=rtn",
         "ttt=none",
         "model=small",
-        "data=fixture",
+        "evaluation=record",
         "stages=[evaluate]",
         f"input={directory}",
     )
-    assert again["choices"] == results["choices"] | {"ttt": "none"}
+    assert again["choices"] == results["choices"] | {"ttt": "none", "evaluation": "record"}
     alone = run(tmp_path / "a", "stages=[evaluate]", f"input={directory / 'artifact.golf'}")
     known = {"data", "codec", "evaluation", "ttt", "tracker", "launch", "sweep", "cache", "experiment"}
     assert {group for group, option in alone["choices"].items() if option is not None} == known
@@ -356,6 +359,39 @@ def test_stages_are_identified_by_what_they_depend_on(base, tmp_path):
     assert [a["config_sha256"] == b["config_sha256"] for a, b in zip(ours, theirs, strict=True)] == [True, False]
     assert [a["key"] == b["key"] for a, b in zip(ours, theirs, strict=True)] == [True, False]
     assert [a["code_sha256"] == b["code_sha256"] for a, b in zip(ours, theirs, strict=True)] == [True, True]
+
+
+def test_calibration_reads_what_the_training_read(tmp_path):
+    whole = run(tmp_path / "whole", "seed=42", "trainer.steps=1")
+    alone = run(tmp_path / "alone", "stages=[quantize,evaluate]", f"input={tmp_path / 'whole'}")
+    assert (tmp_path / "alone" / "artifact.golf").read_bytes() == (tmp_path / "whole" / "artifact.golf").read_bytes()
+    assert (alone["seed"], alone["ttt"]) == (42, whole["ttt"])
+    other = ["stages=[quantize]", f"input={tmp_path / 'whole'}", "data.seed=7"]
+    run(tmp_path / "other", *other, overridden=frozenset({"data.seed"}))
+    assert (tmp_path / "other" / "artifact.golf").read_bytes() != (tmp_path / "whole" / "artifact.golf").read_bytes()
+
+
+def test_scores_of_other_tokens_do_not_stand_side_by_side(base, tmp_path):
+    fewer = run(tmp_path, "stages=[evaluate]", f"input={base[0]}", "data.val_tokens=3000")
+    assert fewer["prequant"] is None
+    assert fewer["sliding"]["val_loss"] != base[1]["sliding"]["val_loss"]
+
+
+def test_the_input_comes_before_what_lies_there(base, tmp_path):
+    run(tmp_path, "quantizer=rtn", "trainer.steps=1")
+    again = run(tmp_path, "stages=[evaluate]", f"input={base[0]}")
+    assert again["ttt"] == base[1]["ttt"]
+    assert json.loads((tmp_path / "ttt.json").read_text())["inputs"]["artifact.golf"]["path"] == str(
+        base[0] / "artifact.golf"
+    )
+    assert again["seed"] == base[1]["seed"]
+
+
+def test_a_checkpoint_is_no_artifact(base, tmp_path):
+    (tmp_path / "new").mkdir()
+    with pytest.raises(UserError, match=r"checkpoint\.pt: magic: not an artifact"):
+        run(tmp_path / "new", "stages=[evaluate]", f"input={base[0] / 'checkpoint.pt'}")
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_threads_are_those_of_this_run(tmp_path):

@@ -27,7 +27,7 @@ def explain(error: BaseException, groups: Iterable[str] = ()) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {_without_advice(error)}"
     if isinstance(error, OmegaConfBaseException):
-        return f"{error.full_key}: {_without_advice(error)}"
+        return f"{error.full_key}: {_without_advice(error)}" if error.full_key else _without_advice(error)
     if isinstance(error, HydraException):
         if unknown := re.match(r"(In '.+': )?Could not override '(.+)'\. No match", str(error)):
             return no_such("group", f"{unknown[1] or ''}override {unknown[2]}", unknown[2], groups)
@@ -36,7 +36,7 @@ def explain(error: BaseException, groups: Iterable[str] = ()) -> str:
         return f"{override}: a config group takes the name of one of its options; python -m golf --help lists them"
     if isinstance(error, OSError) and error.filename:
         return f"the run directory {error.filename} cannot be made ({error.strerror}); give another hydra.run.dir"
-    return f"{error} (command line: {' '.join(sys.argv[1:])})"
+    return f"{error or type(error).__name__} (command line: {' '.join(sys.argv[1:])})"
 
 
 def _no_name(groups: Iterable[str]) -> str | None:

@@ -71,7 +71,7 @@ class Dataset:
         if vocab_size != self.vocab_size:
             raise UserError(
                 f"model.vocab_size is {vocab_size}, but the tokenizer {self.tokenizer} has {self.vocab_size} pieces: "
-                f"set model.vocab_size={self.vocab_size} or choose other data"
+                f"choose the data that belong to the model, or set model.vocab_size={self.vocab_size} for a new one"
             )
         longest = max(shard_length(file) for file in self.train_files)
         if longest <= seq_len:
@@ -89,7 +89,8 @@ class Dataset:
                 )
 
     def digests(self) -> dict[str, Any]:
-        """What identifies the data: SHA-256 and token count of each shard, SHA-256 and vocabulary of the tokenizer."""
+        """What identifies the data: SHA-256 and token count of each shard, how many of the validation tokens are used
+        (None: all), SHA-256 and vocabulary of the tokenizer."""
         return {
             "tokenizer": {
                 "file": self.tokenizer.name,
@@ -98,6 +99,7 @@ class Dataset:
             },
             "train": self._shards(self.train_files),
             "val": self._shards(self.val_files),
+            "val_tokens": self.val_tokens,
         }
 
     def _shards(self, files: list[Path]) -> list[dict[str, Any]]:

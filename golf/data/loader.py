@@ -52,7 +52,7 @@ class Loader:
         shards: Sequence[np.ndarray],
         seq_len: int,
         seed: int | None,
-        order: Order = "global",
+        order: Order,
         rank: int = 0,
         world_size: int = 1,
     ):

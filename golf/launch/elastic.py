@@ -1,7 +1,9 @@
 """A job on this process, or on several that torch's elastic launcher starts (one for each GPU)."""
 
 import logging
+import math
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -54,12 +56,12 @@ class Elastic:
         several = self.nproc_per_node * self.nnodes > 1
         from golf.launch import worker  # imports torch, which --help must not
 
+        self._check_hosts()
         if torchrun.active():
             require(not several, "under torchrun its own options count; leave launch.* out, or start golf without it")
             return worker.work(task)
         if not several and not fresh:
             return worker.run(task)
-        self._check_hosts()
         gpus = [] if task.config["device"] == "cpu" else visible()
         if not gpus:
             return self._launch(task)
@@ -71,9 +73,16 @@ class Elastic:
             return self._launch(task)
 
     def _check_hosts(self) -> None:
-        if self.nnodes > 1:
-            found = self.rdzv_endpoint is not None and self.rdzv_id is not None
-            require(found, f"launch.nnodes={self.nnodes} needs launch.rdzv_endpoint=HOST:PORT and launch.rdzv_id=NAME")
+        within = 0 <= self.node_rank < self.nnodes
+        require(within, f"launch.node_rank={self.node_rank} must lie between 0 and launch.nnodes={self.nnodes} - 1")
+        require(self.rdzv_timeout > 0, f"launch.rdzv_timeout={self.rdzv_timeout} must be at least 1")
+        endpoint = self.rdzv_endpoint
+        formed = endpoint is None or re.fullmatch(r"[^:\s]+:\d+", endpoint) is not None
+        require(formed, f"launch.rdzv_endpoint={endpoint} must have the form HOST:PORT")
+        if self.nnodes > 1 or self.rdzv_backend == "static":
+            found = endpoint is not None and self.rdzv_id is not None
+            several = f"launch.nnodes={self.nnodes} launch.rdzv_backend={self.rdzv_backend}"
+            require(found, f"{several}: needs launch.rdzv_endpoint=HOST:PORT and launch.rdzv_id=NAME")
 
     def _launch(self, task: Task) -> dict[str, Any] | None:
         from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
@@ -125,8 +134,11 @@ def _blamed(error: "ChildFailedError", logs: Path) -> UserError | WorkerError:
 
 
 def _failed_at(failure: "ProcessFailure") -> float:
-    """Seconds since 1970. A process that was killed could not say when, and it was not for another's failure."""
-    return 0.0 if isinstance(failure.message, str) else failure.message["extraInfo"]["time"]
+    """Seconds since 1970. Of a process that left no message it is known when its death was noticed, in whole seconds;
+    one that ended by SIGTERM was ended by the launcher, because of another's failure."""
+    if not isinstance(failure.message, str):
+        return failure.message["extraInfo"]["time"]
+    return math.inf if failure.exitcode == -signal.SIGTERM else failure.timestamp - 1
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 import os
 
-from golf.errors import UserError
+from golf.errors import UserError, require
+
+NO_SWEEP = "a sweep (-m) cannot run under torchrun: use python -m golf -m launch.nproc_per_node=N instead"
 
 
 def active() -> bool:
@@ -29,8 +31,7 @@ def follow() -> int:
 
 def refuse_sweep(arguments: list[str]) -> None:
     """Raise UserError if the command line asks for a sweep: its jobs would all need these ranks."""
-    if {"-m", "--multirun"} & set(arguments) or "hydra.mode=MULTIRUN" in arguments:
-        raise UserError("a sweep (-m) cannot run under torchrun: use python -m golf -m launch.nproc_per_node=N instead")
+    require(not {"-m", "--multirun"} & set(arguments), NO_SWEEP)
 
 
 def release() -> None:

@@ -29,7 +29,9 @@ INSTALL = {
     "fa4": "pip install flash-attn-4",
 }
 MODULES = {"fa3": "flash_attn_interface", "fa2": "flash_attn", "fa4": "flash_attn.cute"}
-AUTO = ("fa3", "sdpa")  # fastest first; sdpa always works
+# Fastest first; sdpa always works. At the record's shape on an H100, forward and backward, cuDNN's takes 2.37 ms, fa4
+# 2.29 and what fa2 computes 3.43: they are there for those who ask.
+AUTO = ("fa3", "sdpa")
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -35,6 +35,8 @@ class MuonAdamW(Optimizer):
         eps: float,
     ):
         require(momentum_steps > 0, f"optimizer.momentum_steps={momentum_steps} must be at least 1")
+        for name, value in (("momentum_start", momentum_start), ("momentum", momentum)):
+            require(0 <= value < 1, f"optimizer.{name}={value} must be at least 0 and below 1")
         require(ns_steps >= 0, f"optimizer.ns_steps={ns_steps} must not be negative")
         require(len(betas) == 2, f"optimizer.betas={betas} must be two numbers")
         matrices, embeddings, scalars = split_parameters(model)

@@ -5,7 +5,6 @@ from typing import Any
 from golf import dist
 from golf.artifact import bytes_per_tensor, write_artifact
 from golf.checkpoint import read_checkpoint
-from golf.errors import UserError
 from golf.run_files import ARTIFACT, CHECKPOINT
 from golf.stages.stage import Stage, Work
 
@@ -19,12 +18,10 @@ class Quantize(Stage):
     def check(self, work: Work) -> None:
         work.build("quantizer")
         work.build("codec")
+        work.loader()  # every rank has something to read
 
     def run(self, work: Work) -> dict[str, Any]:
-        path = work.files.get(CHECKPOINT)
-        checkpoint = read_checkpoint(path, "cpu")
-        if checkpoint["tokenizer_sha256"] != work.data_digests["tokenizer"]["sha256"]:
-            raise UserError(f"{path}: the model was trained with another tokenizer than {work.dataset.tokenizer}")
+        checkpoint = read_checkpoint(work.files.get(CHECKPOINT), "cpu")
         model = work.load_model(checkpoint["ema"] or checkpoint["raw"])
         state = work.build("quantizer").quantize(model, work.loader(), work.events)
         if dist.is_main():

@@ -13,7 +13,6 @@ from golf.build import build
 from golf.data.dataset import Dataset
 from golf.data.loader import Loader
 from golf.data.shard import read_shard
-from golf.errors import UserError
 from golf.evaluation.stream import Stream
 from golf.events import Listener
 from golf.model.attend import Attend
@@ -60,12 +59,8 @@ class Work:
         return self.build("model", self.attend).to(self.device)
 
     def read_artifact(self) -> Artifact:
-        """The artifact to score. Raises UserError if it was made for another tokenizer."""
-        path = self.files.get(ARTIFACT)
-        artifact = read_artifact(path, codec=self.config["codec"])
-        if artifact.tokenizer_sha256 != self.data_digests["tokenizer"]["sha256"]:
-            raise UserError(f"{path}: the artifact was made with another tokenizer than {self.dataset.tokenizer}")
-        return artifact
+        """The artifact to score."""
+        return read_artifact(self.files.get(ARTIFACT), codec=self.config["codec"])
 
     def load_model(self, state: Mapping[str, torch.Tensor]) -> GPT:
         """The configured model, recurrent, with a copy of the given weights on the device."""

@@ -22,6 +22,7 @@ class Train(Stage):
     def check(self, work: Work) -> None:
         work.build("trainer").check(work.config["model"]["seq_len"])
         work.build("optimizer", work.model_shape())
+        work.loader()  # every rank has something to read
 
     def run(self, work: Work) -> dict[str, Any]:
         evaluation = work.build("evaluation")

@@ -23,8 +23,16 @@ def visible() -> list[str]:
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
         return listed
-    names = [name for name in allowed.split(",") if name]
-    return [listed[int(name)] if name.isdecimal() else name for name in names]
+    found: list[str] = []
+    for name in filter(None, allowed.split(",")):
+        if name.isdecimal():
+            meant = listed[int(name) : int(name) + 1]
+        else:
+            meant = [uuid for uuid in listed if uuid.startswith(name)]  # it may be abbreviated
+        if len(meant) != 1:
+            break  # CUDA sees no GPU from the first name on that means none
+        found += meant
+    return found
 
 
 @contextmanager

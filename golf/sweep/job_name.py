@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 LONGEST = 100  # characters, before the hash
 NOT_SAID = ("hydra.", "launch.", "sweep.")  # where and how a job runs, not what it computes
+NOT_ASKED = ("hydra.", "hydra/", "sweep.")  # of which a job may have others when its sweep is resumed
 
 
 def job_name(overrides: Sequence[str]) -> str:
@@ -14,7 +15,8 @@ def job_name(overrides: Sequence[str]) -> str:
     Values that are paths are left out of the name. The hash is of all that was asked, so that no two jobs of a sweep
     share a name, and the same command gives the same names.
     """
-    asked = [override for override in overrides if not override.lstrip("+~").startswith(NOT_SAID)]
-    said = [re.sub(r"[^\w.,=+~-]+", "_", override) for override in asked if "/" not in override]
+    asked = [override for override in overrides if not override.lstrip("+~").startswith(NOT_ASKED)]
+    told = [override for override in asked if "/" not in override and not override.lstrip("+~").startswith(NOT_SAID)]
+    said = [re.sub(r"[^\w.,=+~-]+", "_", override) for override in told]
     digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:8]
     return "-".join([*filter(None, [",".join(said)[:LONGEST].strip("-_.,")]), digest])

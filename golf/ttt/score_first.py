@@ -46,6 +46,7 @@ class ScoreFirst(Strategy):
         for name in ("lr", "momentum", "hash_lr_scale"):
             value = getattr(self, name)
             require(value >= 0, f"ttt.{name}={value} must not be negative")
+        require(self.momentum < 1, f"ttt.momentum={self.momentum} must be below 1")
         require(self.grad_clip > 0, f"ttt.grad_clip={self.grad_clip} must be above 0")
         blocks = len(model.blocks)
         require(self.freeze_blocks <= blocks, f"ttt.freeze_blocks={self.freeze_blocks}: the model has {blocks} blocks")

@@ -26,7 +26,7 @@ def test_record_order(rank, world_size):
 @given(st.lists(st.integers(9, 120), min_size=1, max_size=4), st.integers(2, 8), st.integers(0, 99))
 def test_a_round_reads_no_token_twice(lengths, seq_len, seed):
     offsets = np.cumsum([0, *lengths])
-    loader = Loader([np.arange(n) + o for n, o in zip(lengths, offsets, strict=False)], seq_len, seed)
+    loader = Loader([np.arange(n) + o for n, o in zip(lengths, offsets, strict=False)], seq_len, seed, "global")
     in_round = sum(len(shard.starts) for shard in loader.shards)
     inputs, _ = loader.batch(in_round)
     assert len(np.unique(inputs)) == in_round * seq_len
@@ -59,10 +59,10 @@ def test_a_rank_without_shards():
 
 def test_seed_moves_the_order():
     shards = [np.arange(4000)]
-    orders = {tuple(Loader(shards, 8, seed).batch(16)[0][:, 0].tolist()) for seed in (None, 1, 2)}
+    orders = {tuple(Loader(shards, 8, seed, "global").batch(16)[0][:, 0].tolist()) for seed in (None, 1, 2)}
     assert len(orders) == 3
 
 
 def test_shards_without_a_sequence():
     with pytest.raises(UserError, match="8 \\+ 1 tokens"):
-        Loader([np.arange(8)], 8, None)
+        Loader([np.arange(8)], 8, None, "global")

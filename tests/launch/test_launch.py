@@ -22,8 +22,9 @@ TWO = "launch.nproc_per_node=2"
 FOUR_PARTS = ("trainer.batch_tokens=1024", "trainer.micro_batches=4")
 MINE = {
     "mine.py": """\
-        import ctypes, os, signal
+        import ctypes, os, signal, time
         from golf import dist
+        from golf.errors import UserError
         from golf.ttt.strategy import NoTTT
 
         class Killed(NoTTT):
@@ -38,6 +39,12 @@ MINE = {
                     ctypes.string_at(0)
                 dist.barrier()
 
+        class SlowToNotice(NoTTT):
+            def check(self, model):
+                if dist.rank() == 0:
+                    raise UserError("ttt.mine=1 must be 2")
+                time.sleep(60)
+
         class Failing(NoTTT):
             def score(self, model, stream, evaluation, events):
                 if dist.rank() == 1:
@@ -47,6 +54,7 @@ MINE = {
     "ttt/killed.yaml": "_target_: mine.Killed\n",
     "ttt/crashing.yaml": "_target_: mine.Crashing\n",
     "ttt/failing.yaml": "_target_: mine.Failing\n",
+    "ttt/slow.yaml": "_target_: mine.SlowToNotice\n",
 }
 
 
@@ -84,14 +92,14 @@ def own(tmp_path) -> Path:
 # The same numbers for any number of ranks
 
 
-@pytest.mark.parametrize("settings", [("trainer.steps=5",), ("trainer.steps=30", "optimizer.ns_dtype=float32")])
-def test_training_does_not_depend_on_the_number_of_ranks(tmp_path, settings):
-    settings = ("stages=[train]", *FOUR_PARTS, *settings)
+@pytest.mark.parametrize(("steps", "dtype"), [(5, "bfloat16"), (30, "float32")])
+def test_training_does_not_depend_on_the_number_of_ranks(tmp_path, steps, dtype):
+    settings = ("stages=[train]", *FOUR_PARTS, f"trainer.steps={steps}", f"optimizer.ns_dtype={dtype}")
     run(tmp_path / "one", *settings)
     done = golf(tmp_path, TWO, "hydra.run.dir=two", *settings)
     assert done.returncode == 0, done.stderr
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
-    assert len(one) == int(settings[-1].partition("=")[2]) if settings[-1].startswith("trainer.steps") else 30
+    assert len(one) == steps
     assert two == pytest.approx(one, rel=1e-5)
     results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two")]
     assert results[1]["prequant"]["val_loss"] == pytest.approx(results[0]["prequant"]["val_loss"], rel=1e-5)
@@ -119,7 +127,7 @@ def test_there_is_one_of_everything(tmp_path):
     (directory,) = directories(tmp_path)
     assert len(list(directory.glob("wandb/offline-run-*"))) == 1
     names = [line["name"] for line in jsonl.read(directory) if line["kind"] == "event"]
-    assert names.count("stage_started") == 3
+    assert names.count("stage_started") == 4
     assert done.stdout.count("TTT") == 1
     assert done.stderr == ""
     assert [path.name for path in directory.rglob("*.log") if "wandb" not in path.parts] == ["job.log"]
@@ -151,8 +159,19 @@ def test_two_launchers_make_one_job(tmp_path):
     [
         (["trainer.micro_batches=1"], "trainer.micro_batches=1 cannot be dealt evenly to 2 processes"),
         (["launch.nproc_per_node=0"], "launch.nproc_per_node=0 must be at least 1"),
-        (["launch.nnodes=2"], "launch.nnodes=2 needs launch.rdzv_endpoint=HOST:PORT and launch.rdzv_id=NAME"),
-        (["data.order=record", "trainer.steps=1", "data.val_tokens=7"], "7 validation tokens"),
+        (
+            ["launch.nnodes=2"],
+            "launch.nnodes=2 launch.rdzv_backend=c10d: needs launch.rdzv_endpoint=HOST:PORT and launch",
+        ),
+        (["launch.rdzv_backend=static"], "launch.nnodes=1 launch.rdzv_backend=static: needs launch.rdzv_endpoint"),
+        (["launch.rdzv_endpoint=foo"], "launch.rdzv_endpoint=foo must have the form HOST:PORT"),
+        (["launch.rdzv_timeout=0"], "launch.rdzv_timeout=0 must be at least 1"),
+        (["launch.node_rank=1"], "launch.node_rank=1 must lie between 0 and launch.nnodes=1 - 1"),
+        (["data.val_tokens=7"], "7 validation tokens"),
+        (
+            ["launch.nproc_per_node=3", "data.order=record", "trainer.micro_batches=3", "trainer.batch_tokens=384"],
+            "of rank 2 (data.order=record deals 2 of them)",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
@@ -178,6 +197,11 @@ def test_a_worker_that_dies_ends_the_job_with_its_error(own, trained, tmp_path, 
     done = golf(tmp_path, f"--config-dir={own}", f"ttt={strategy}", TWO, "stages=[evaluate]", f"input={trained}")
     assert done.returncode == 1
     assert re.fullmatch(message, done.stderr), done.stderr
+
+
+def test_the_launchers_own_victims_are_not_blamed(own, trained, tmp_path):
+    done = golf(tmp_path, f"--config-dir={own}", "ttt=slow", TWO, "stages=[evaluate]", f"input={trained}")
+    assert (done.returncode, done.stderr) == (2, "golf: error: ttt.mine=1 must be 2\n")
 
 
 def test_the_error_pickles():

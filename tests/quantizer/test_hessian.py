@@ -34,7 +34,9 @@ def gpt(**changes) -> GPT:
 
 
 def loader() -> Loader:
-    return Loader([np.random.default_rng(0).integers(320, size=3000).astype(np.uint16)], SEQ_LEN, seed=None)
+    return Loader(
+        [np.random.default_rng(0).integers(320, size=3000).astype(np.uint16)], SEQ_LEN, seed=None, order="global"
+    )
 
 
 def hessians(model: GPT, batches: int = BATCHES, batch_tokens: int = SEQUENCES * SEQ_LEN) -> dict[str, Tensor]:
@@ -140,5 +142,7 @@ def test_the_model_is_left_as_it_was():
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert not any(module._forward_pre_hooks for module in model.modules())
     with pytest.raises(IndexError):  # an id beyond the vocabulary
-        collect_hessians(model, Loader([np.full(99, 320, np.uint16)], SEQ_LEN, seed=None), 1, SEQ_LEN, Listener())
+        collect_hessians(
+            model, Loader([np.full(99, 320, np.uint16)], SEQ_LEN, seed=None, order="global"), 1, SEQ_LEN, Listener()
+        )
     assert not any(module._forward_pre_hooks for module in model.modules())

@@ -33,7 +33,7 @@ def loader() -> Loader:
     """A fresh one, at the first training sequence."""
     dataset = build(config("gptq")["data"]).open(Listener())
     shards = [read_shard(file) for file in dataset.train_files]
-    return Loader(shards, config("gptq")["model"]["seq_len"], dataset.seed)
+    return Loader(shards, config("gptq")["model"]["seq_len"], dataset.seed, "global")
 
 
 @pytest.fixture(scope="module")

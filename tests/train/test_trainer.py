@@ -48,7 +48,7 @@ def gpt(**changes) -> GPT:
 
 
 def loader() -> Loader:
-    return Loader([np.random.default_rng(0).integers(64, size=2000).astype(np.uint16)], SEQ_LEN, seed=0)
+    return Loader([np.random.default_rng(0).integers(64, size=2000).astype(np.uint16)], SEQ_LEN, seed=0, order="global")
 
 
 class Recorder(Optimizer):
@@ -241,7 +241,7 @@ def test_no_average():
 
 def test_it_learns():
     heard = Heard()
-    repeated = Loader([np.tile(np.arange(64), 20).astype(np.uint16)], SEQ_LEN, seed=0)
+    repeated = Loader([np.tile(np.arange(64), 20).astype(np.uint16)], SEQ_LEN, seed=0, order="global")
     model = gpt()
     optimizer = build(config()["optimizer"], model)
     trainer(steps=30).train(model, optimizer, repeated, never, heard)

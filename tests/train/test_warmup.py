@@ -16,7 +16,7 @@ def test_training_after_a_warm_up_is_training_without_one(tmp_path):
 
 
 def test_a_copied_loader_goes_its_own_way():
-    loader = Loader([torch.arange(5000).numpy()], 16, 1)
+    loader = Loader([torch.arange(5000).numpy()], 16, 1, "global")
     loader.batch(3)
     twin = loader.copy()
     assert twin.shards[0].tokens is loader.shards[0].tokens

@@ -1,5 +1,6 @@
 """The sweeper behind `python -m golf -m`: Hydra's own, but for combinations without meaning, and a table at the end."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ class Grid(BasicSweeper):
     """
 
     def __init__(self, max_batch_size: int | None, params: dict[str, str] | None = None):
+        if max_batch_size is not None and max_batch_size < 1:
+            raise Ended(f"hydra.sweeper.max_batch_size={max_batch_size} must be at least 1, or null", code=2)
         super().__init__(max_batch_size, params)
         self.left_out: list[tuple[Sequence[str], str]] = []
 
@@ -36,7 +39,11 @@ class Grid(BasicSweeper):
         return batch
 
     def sweep(self, arguments: list[str]) -> Any:
-        batches = super().sweep(arguments)
+        try:
+            batches = super().sweep(arguments)
+        except (Exception, Ended):
+            self._leave_nothing()
+            raise
         jobs = [job for batch in batches for job in batch]
         failures = self._print(jobs)
         if failures:
@@ -44,6 +51,12 @@ class Grid(BasicSweeper):
             again = f"the same command with sweep.resume={directory} runs them again"
             raise Ended(f"{failures} of {len(jobs)} jobs failed; {again}", code=1)
         return batches
+
+    def _leave_nothing(self) -> None:
+        """Remove the sweep's directory if no job has begun: a mistake was made."""
+        directory = Path(self.config.hydra.sweep.dir)  # type: ignore[union-attr]
+        if [path.name for path in directory.glob("*")] == ["multirun.yaml"]:
+            shutil.rmtree(directory)
 
     def _meaningless(self, overrides: Sequence[str]) -> str | None:
         """Why a combination has no meaning, or None: a key of a group whose option is `none`."""
