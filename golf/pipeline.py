@@ -81,6 +81,7 @@ def run(
     seconds = {"data": time.perf_counter() - started}
     events = Events([console, Log(), JsonLines(), tracker] if dist.is_main() else [])
     work = replace(work, events=events)
+    dist.barrier()  # nothing is written before every rank has passed its checks
     try:
         events.start(Job(directory, config, choices))
         early.tell(events)
