@@ -1,8 +1,10 @@
 """Jobs of several processes: real workers, real gloo, the command line as a user types it."""
 
 import json
+import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -202,6 +204,18 @@ def test_a_worker_that_dies_ends_the_job_with_its_error(own, trained, tmp_path, 
 def test_the_launchers_own_victims_are_not_blamed(own, trained, tmp_path):
     done = golf(tmp_path, f"--config-dir={own}", "ttt=slow", TWO, "stages=[evaluate]", f"input={trained}")
     assert (done.returncode, done.stderr) == (2, "golf: error: ttt.mine=1 must be 2\n")
+
+
+def test_an_interrupt_ends_the_job_and_its_workers(tmp_path):
+    command = [*GOLF, TWO, "trainer.steps=100000", "experiment=tiny", "cache=off"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes) as job:
+        assert any("step 1 " in line for line in job.stdout)
+        os.killpg(job.pid, signal.SIGINT)
+        _, errors = job.communicate(timeout=100)
+    assert (job.returncode, errors) == (130, "")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(job.pid, 0)  # nobody is left of the group
 
 
 def test_the_error_pickles():
