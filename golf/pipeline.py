@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
+import yaml
 
 from golf import dist, results
 from golf.atomic import replacing, write_json
@@ -18,7 +18,7 @@ from golf.cache.stage_cache import NoCache, Recorder, keep, serve
 from golf.code_size import estimate_code_bytes
 from golf.data.digest import sha256
 from golf.device import peak_memory, pick_device, reset_peak_memory
-from golf.errors import UserError
+from golf.errors import UserError, require
 from golf.evaluation.stream import Stream, unigram
 from golf.events import Early, Events, Job, Listener
 from golf.input_model import with_model_of, with_seeds_of
@@ -48,8 +48,10 @@ def run(
     mistake that can be seen beforehand, and then has written nothing to `directory`.
     """
     stages = [stage for stage in STAGES if stage.chosen_by in config["stages"]]
-    if not stages:
-        raise UserError(f"stages=[] selects nothing; choose from {list(dict.fromkeys(s.chosen_by for s in STAGES))}")
+    known = list(dict.fromkeys(stage.chosen_by for stage in STAGES))
+    require(len(stages) > 0, f"stages=[] selects nothing; choose from {known}")
+    twice = len(set(config["stages"])) < len(config["stages"])
+    require(not twice, f"stages={config['stages']}: names a stage twice")
     files = RunFiles(directory, config["input"])
     _check_inputs(stages, files)
     tokenizer = None
@@ -87,7 +89,8 @@ def run(
         early.tell(events)
         if dist.is_main():
             with replacing(directory / CONFIG) as temporary:
-                temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
+                text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+                temporary.write_text(text, encoding="utf-8")
         events.event("device", device=facts["device"]["name"], attention=attention, ranks=facts["ranks"])
         events.event("data", train=_tokens(work, "train"), val=work.stream.num_targets)
         for stage in stages:
@@ -139,7 +142,7 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> 
     """Run one stage, or take from the cache what it did before; write its record, and return its seconds."""
     inputs = {name: work.files.get(name) for name in stage.reads}
     digests = dist.main_says({name: sha256(path) for name, path in inputs.items()} if dist.is_main() else None)
-    key, _ = stage_key(stage, work.config, digests, facts)
+    key = stage_key(stage, work.config, digests, facts)
     work.events.event("stage_started", stage=stage.name, key=key[:12])
     started = time.perf_counter()
     output = None if stage.writes is None else work.files.path(stage.writes)

@@ -70,6 +70,13 @@ def record_name(stage: str) -> str:
     return f"{stage}.json"
 
 
+def read_records(directory: Path) -> list[dict[str, Any]]:
+    """The records of the stages that a run directory holds, in the order of writing."""
+    found = sorted(directory.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    contents = [json.loads(path.read_text(encoding="utf-8")) for path in found]
+    return [content for content in contents if isinstance(content, dict) and content.keys() == RECORD_KEYS]
+
+
 def read_results(directory: Path) -> dict[str, Any] | None:
     """The content of results.json of a run directory, or None without it."""
     path = directory / RESULTS

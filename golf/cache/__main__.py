@@ -9,9 +9,7 @@ from pathlib import Path
 from golf.cache.entries import Entry, user_cache
 from golf.cache.prune import held, prune
 from golf.cache.stage_cache import RECORD
-from golf.run_files import record_name
-
-STAGES = ("train", "quantize", "evaluate", "ttt")
+from golf.run_files import read_records
 
 
 def main() -> int:
@@ -35,8 +33,7 @@ def main() -> int:
         removed = prune(root, int(arguments.limit_gib * 2**30))
         print(f"removed {len(removed)} entries, {sum(entry.size for entry in removed) / 1e9:.2f} GB")
     else:
-        records = [arguments.run / record_name(stage) for stage in STAGES]
-        found = [json.loads(path.read_text()) for path in records if path.exists()]
+        found = read_records(arguments.run)
         if not found:
             print(f"golf: error: {arguments.run}: is no run directory", file=sys.stderr)
             return 2

@@ -12,11 +12,9 @@ if TYPE_CHECKING:  # stages are what this is about; they do not know their keys
     from golf.stages.stage import Stage
 
 
-def stage_key(
-    stage: "Stage", config: Mapping[str, Any], inputs: Mapping[str, str], facts: Mapping[str, Any]
-) -> tuple[str, dict[str, Any]]:
-    """The key, and what went into it: the stage's part of the configuration, the digests of the files it reads, of the
-    data and of the code that it uses, the kind of device, the number of ranks, and the version of PyTorch.
+def stage_key(stage: "Stage", config: Mapping[str, Any], inputs: Mapping[str, str], facts: Mapping[str, Any]) -> str:
+    """Digest of the stage's part of the configuration, the digests of the files it reads, of the data and of the code
+    that it uses, the kind of device, the number of ranks, the implementation of attention, and PyTorch's version.
 
     inputs: SHA-256 by name. facts: the job's provenance.
     """
@@ -34,7 +32,7 @@ def stage_key(
         "attention": facts["attention"],
         "torch": facts["versions"]["torch"],
     }
-    return _digest(depends), depends
+    return _digest(depends)
 
 
 def _digest(value: Any) -> str:

@@ -17,6 +17,7 @@ class Optimizer:
         for part in parts:
             for group in part.param_groups:
                 require(group["lr"] >= 0, f"optimizer: a learning rate of {group['lr']} is negative")
+                require(group["weight_decay"] >= 0, f"optimizer: a decay of {group['weight_decay']} is negative")
                 group["base_lr"] = group["lr"]
 
     def parameters(self) -> Iterator[nn.Parameter]:

@@ -32,6 +32,10 @@ class GPTQ(SDClipQuantizer):
         )
         require(self.damping > 0, f"quantizer.damping={self.damping} must be above 0")
 
+    def check(self, seq_len: int) -> None:
+        tokens = self.calibration_tokens
+        require(tokens >= seq_len, f"quantizer.calibration_tokens={tokens} is below model.seq_len={seq_len}")
+
     def calibrate(self, model: GPT, loader: Loader, events: Listener) -> dict[str, Tensor]:
         """Raises UserError if a layer that gets codes met no calibration data."""
         hessians = collect_hessians(model, loader, self.calibration_batches, self.calibration_tokens, events)

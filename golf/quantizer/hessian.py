@@ -41,7 +41,7 @@ def collect_hessians(
     device = model.tok_emb.weight.device
     try:
         for i in range(dist.rank(), batches, dist.world_size()):
-            ids, _ = loader.batch(max(batch_tokens // model.seq_len, 1))
+            ids, _ = loader.batch(batch_tokens // model.seq_len)
             with autocast(device):
                 add("tok_emb.weight", model.hidden(ids.to(device)))
             events.progress("calibrate", i + 1, batches)

@@ -38,6 +38,9 @@ def float16_state(model: GPT) -> State:
 class Quantizer(ABC):
     """A quantizer turns a model into the tensors of an artifact."""
 
+    def check(self, seq_len: int) -> None:  # noqa: B027 — not every quantizer reads data
+        """Raise UserError if the quantizer cannot take sequences of that many tokens."""
+
     @abstractmethod
     def quantize(self, model: GPT, loader: Loader, events: Listener) -> State:
         """Every tensor of the model's state: codes with row scales, or float16.

@@ -16,7 +16,7 @@ class Quantize(Stage):
     groups = ("data", "model", "quantizer", "codec")
 
     def check(self, work: Work) -> None:
-        work.build("quantizer")
+        work.build("quantizer").check(work.config["model"]["seq_len"])
         work.build("codec")
         work.loader()  # every rank has something to read
 

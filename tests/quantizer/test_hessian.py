@@ -129,12 +129,6 @@ def test_mean_over_the_first_batches():
         torch.testing.assert_close(two[name], 2 * hessian, rtol=1e-3, atol=1e-3 * hessian.abs().max().item())
 
 
-def test_a_batch_has_at_least_one_sequence():
-    model = gpt()
-    small, one = hessians(model, 2, 1), hessians(model, 2, SEQ_LEN)
-    assert all(torch.equal(small[name], one[name]) for name in one)
-
-
 def test_the_model_is_left_as_it_was():
     model = gpt()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
