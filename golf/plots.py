@@ -3,16 +3,12 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from golf.drawing import BLUE, GREEN, GREY, RED, new_figure, save
 from golf.run_files import RunFiles
 from golf.tracker.jsonl import read_metrics
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-BLUE, RED, GREEN, GREY = "#4477aa", "#ee6677", "#228833", "#bbbbbb"  # told apart by colour-blind eyes too
 GROUPS = {"attention": BLUE, "mlp": RED, "embedding": GREEN, "other": GREY}
 PARTS = {"attn": "attention", "mlp": "mlp", "emb": "embedding"}  # part of a tensor's name → its group
 
@@ -28,25 +24,25 @@ def learning_curve(directory: Path) -> Path | None:
     train, validation = _curve(lines, "train", "loss"), _curve(lines, "validate", "val_loss")
     if not train and not validation:
         return None
-    figure, axes = _figure("Learning curve", "optimizer step", "loss (nats per token)")
+    figure, axes = new_figure("Learning curve", "optimizer step", "loss (nats per token)")
     if train:
         axes.plot(*zip(*train, strict=True), color=BLUE, linewidth=1, label="training batch")
     if validation:
         axes.plot(*zip(*validation, strict=True), color=RED, marker="o", markersize=4, label="validation")
     axes.legend(frameon=False)
-    return _save(figure, directory / "learning_curve.png")
+    return save(figure, directory / "learning_curve.png")
 
 
 def ttt_curve(directory: Path) -> Path | None:
     """ttt_curve.png: bits per byte over all tokens scored so far, after each chunk; None without data."""
     if not (running := _curve(read_metrics(directory), "ttt", "val_bpb")):
         return None
-    figure, axes = _figure("Test-time training", "chunk", "running bits per byte")
+    figure, axes = new_figure("Test-time training", "chunk", "running bits per byte")
     axes.plot(*zip(*running, strict=True), color=BLUE, marker="o" if len(running) < 50 else None, markersize=4)
     axes.annotate(
         f"{running[-1][1]:.4f}", running[-1], xytext=(0, 8), textcoords="offset points", ha="right", color=BLUE
     )
-    return _save(figure, directory / "ttt_curve.png")
+    return save(figure, directory / "ttt_curve.png")
 
 
 def bytes_per_tensor(directory: Path) -> Path | None:
@@ -57,11 +53,11 @@ def bytes_per_tensor(directory: Path) -> Path | None:
         return None
     table: dict[int, dict[str, float]] = {}
     for name, size in sizes.items():
-        table.setdefault(_layer(name), dict.fromkeys(GROUPS, 0.0))[_group(name)] += size / 1000
+        table.setdefault(layer_of(name), dict.fromkeys(GROUPS, 0.0))[group_of(name)] += size / 1000
     layers = sorted(table)
     labels = [f"layer {layer}" if layer >= 0 else "shared" for layer in layers]
 
-    figure, axes = _figure(
+    figure, axes = new_figure(
         "Bytes per tensor", f"kB in the artifact (estimate, {sum(sizes.values()):,.0f} B in all)", ""
     )
     figure.set_figheight(1.4 + 0.32 * len(layers))
@@ -74,38 +70,17 @@ def bytes_per_tensor(directory: Path) -> Path | None:
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-    return _save(figure, directory / "bytes_per_tensor.png")
+    return save(figure, directory / "bytes_per_tensor.png")
 
 
 def _curve(lines: Iterable[dict[str, Any]], stage: str, name: str) -> list[tuple[int, float]]:
     return [(line["step"], float(line[name])) for line in lines if line["stage"] == stage and name in line]
 
 
-def _layer(tensor: str) -> int:
+def layer_of(tensor: str) -> int:
     match = re.search(r"\bblocks\.(\d+)\.", tensor)
     return int(match[1]) if match else -1
 
 
-def _group(tensor: str) -> str:
+def group_of(tensor: str) -> str:
     return next((group for part, group in PARTS.items() if part in tensor), "other")
-
-
-def _figure(title: str, x: str, y: str) -> "tuple[Figure, Axes]":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(title, loc="left")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(alpha=0.3)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _save(figure: "Figure", path: Path) -> Path:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure).print_png(path)
-    return path

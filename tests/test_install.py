@@ -29,7 +29,7 @@ def closure() -> set[str]:
             further = Requirement(line)
             if further.marker is None or any(further.marker.evaluate({"extra": extra}) for extra in extras):
                 pending.append(further)
-    return set(needed)
+    return set(needed) - {"golf"}
 
 
 def test_everything_that_is_installed_is_pinned() -> None:
@@ -42,7 +42,7 @@ def test_the_continuous_run_is_the_readmes_test_command() -> None:
     commands = re.findall(r"^git clone REPOSITORY golf && cd golf && (.*)$", (ROOT / "README.md").read_text(), re.M)
     start, tests = commands
     assert start.endswith("&& python -m golf")
-    assert tests.endswith("&& python -m pytest")
+    assert tests.endswith("&& python -m pytest -n 2")
     assert tests in (ROOT / ".ci" / "run").read_text().splitlines()
     for command in commands:
         assert f" torch=={PINS['torch']} " in command

@@ -1,0 +1,38 @@
+"""`python -m golf.report`: the runs of sweeps beside each other, as tables, one page and PNGs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from golf.errors import UserError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m golf.report", description=__doc__)
+    parser.add_argument("directories", nargs="+", type=Path, help="of sweeps or runs; all below them is found")
+    parser.add_argument("--reference", help="the variant that the others are compared with (default: the first one)")
+    parser.add_argument("--metric", choices=["val_bpb", "val_loss"], default="val_bpb", help="what is compared")
+    parser.add_argument("--baseline", help="JSON of somebody's scores to beat; `record`: the published record's")
+    parser.add_argument("--output", type=Path, help="directory to write (default: report/ in the first directory)")
+    arguments = parser.parse_args()
+    try:
+        from golf.report.compare import report
+    except ModuleNotFoundError as error:
+        print(f"golf: error: {error.name} is missing: pip install 'golf[report]'", file=sys.stderr)
+        return 2
+    try:
+        report(
+            arguments.directories,
+            reference=arguments.reference,
+            metric=arguments.metric,
+            baseline=arguments.baseline,
+            output=arguments.output or arguments.directories[0] / "report",
+        )
+    except UserError as error:
+        print(f"golf: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""What a variant has to beat: somebody's scores, as a JSON file says them.
+
+    {"name": "…", "bytes_per_token": 3.718, "tokenizer_sha256": "…", "val_targets": 40540160,
+     "seeds": {"1337": {"val_bpb": 1.08218, "total_bytes": 15982929}, …}}
+
+bytes_per_token and val_targets are of the scored tokens; tokenizer_sha256 and val_targets may be null, and then nobody
+can tell whether the same text was scored. In record.json, which lies beside this file, bytes_per_token follows from the
+challenge's own figure: 0.005 nats per token of SP8192 on FineWeb are 0.00194 bits per byte.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from golf.errors import UserError
+from golf.limits import RECORD_MARGIN_NATS
+from golf.report.runs import Run
+
+RECORD = Path(__file__).parent / "record.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """`seeds`: by seed, its val_bpb and total_bytes."""
+
+    name: str
+    bytes_per_token: float
+    tokenizer_sha256: str | None
+    val_targets: int | None
+    seeds: Mapping[str, Mapping[str, float]]
+
+    @property
+    def scores(self) -> list[float]:
+        return [values["val_bpb"] for values in self.seeds.values()]
+
+    @property
+    def margin(self) -> float:
+        """The challenge's margin in bits per byte of the baseline's own text and tokenizer."""
+        return RECORD_MARGIN_NATS / math.log(2) / self.bytes_per_token
+
+    def scored_the_same(self, run: Run) -> bool:
+        return (run.scored_on["tokenizer"], run.val_targets) == (self.tokenizer_sha256, self.val_targets)
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Raises UserError if the file cannot be read or does not say what a baseline has to."""
+    try:
+        baseline = Baseline(**json.loads(path.read_text(encoding="utf-8")))
+        well = len(baseline.scores) > 0 and baseline.margin > 0
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
+        raise UserError(f"{path}: is no baseline ({error}); golf/report/baseline.py shows its form") from error
+    if not well:
+        raise UserError(f"{path}: a baseline needs a seed, and bytes_per_token above 0")
+    return baseline

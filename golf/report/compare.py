@@ -1,0 +1,78 @@
+"""From directories to tables, a page and PNGs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from golf.config.names import no_such
+from golf.errors import UserError
+from golf.report import tables
+from golf.report.baseline import RECORD, read_baseline
+from golf.report.flags import flags
+from golf.report.page import write_page
+from golf.report.plots import draw
+from golf.report.runs import Run, differing, read_runs
+from golf.report.statistics import paired
+from golf.report.variants import by_seed, variants
+
+WIDTH = 1000  # of the console: a table is as wide as its text, and nothing in it is cut
+
+
+def report(
+    directories: Sequence[Path], *, reference: str | None, metric: str, baseline: str | None, output: Path
+) -> None:
+    """Print the tables; write report.html and the PNGs into `output`.
+
+    reference: a variant's name, as the tables show it, or None for the first one that ran. metric: val_bpb or val_loss.
+    baseline: a file (see golf.report.baseline), `record`, or None. Raises UserError for what cannot be compared.
+    """
+    runs, without = read_runs(directories)
+    alike = not differing([run.scored_on for run in runs])
+    if metric == "val_loss" and not alike:
+        raise UserError(why_bits_per_byte(runs))
+    old = None if baseline is None else read_baseline(RECORD if baseline == "record" else Path(baseline))
+    of = variants(runs)
+    reference = next(iter(of)) if reference is None else reference
+    if reference not in of:
+        raise UserError(no_such("variant", "--reference", reference, of))
+    base = by_seed(of[reference], metric)
+    found = {name: paired(by_seed(same, metric), base) for name, same in of.items() if name != reference}
+    first = [
+        tables.scores(of, ["val_bpb", "val_loss"] if alike else ["val_bpb"]),
+        *([tables.differences(found, reference, metric)] if found else []),
+        *([] if old is None else [tables.against(old, of)]),
+    ]
+    rest = [tables.each_run(of), tables.seconds(of)]
+    warnings = flags(of, without, old) + ([] if alike else [why_bits_per_byte(runs)])
+    console = Console(width=WIDTH)
+    for table in first + rest:
+        console.print(_rich(table))
+    for line in warnings:
+        console.print(Text(f"! {line}"), soft_wrap=True)
+    output.mkdir(parents=True, exist_ok=True)
+    plots = draw(of, found, reference, metric, output)
+    sizes = tables.bytes_per_tensor(of)
+    title = f"{len(runs)} runs in {', '.join(str(directory) for directory in directories)}"
+    write_page(output / "report.html", title, warnings, first, plots, rest + ([] if sizes is None else [sizes]))
+    console.print(Text(str(output / "report.html")), soft_wrap=True)
+
+
+def why_bits_per_byte(runs: Sequence[Run]) -> str:
+    """The reason why nats per token of these runs are not compared."""
+    what = "tokenizers" if differing([run.scored_on["tokenizer"] for run in runs]) else "validation data"
+    return f"the runs' {what} differ, so nats per token mean different things; bits per byte alone are compared"
+
+
+def _rich(table: tables.Table) -> RichTable:
+    drawn = RichTable(
+        title=table.title, title_justify="left", caption=table.note, caption_justify="left", box=SIMPLE_HEAD
+    )
+    for i, column in enumerate(table.columns):
+        drawn.add_column(Text(column), justify="right" if i else "left", no_wrap=True)
+    for row in table.rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    return drawn

@@ -1,0 +1,113 @@
+"""What the runs below some directories left, read back."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from golf.errors import UserError
+from golf.run_files import CONFIG, read_records, read_results
+from golf.sweep import status
+from golf.tracker.jsonl import read, read_metrics
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run that came to an end. `records`: of the stages that made its score, by name, as far as they are there."""
+
+    directory: Path
+    results: Mapping[str, Any]
+    records: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def seed(self) -> int:
+        """Of the training; −1 where nobody knows it any more."""
+        seed = self.results["seed"]
+        return -1 if seed is None else seed
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What made the score: the configuration of each group, as the stages that used it were given it."""
+        return {group: value for record in self.records.values() for group, value in record["config"].items()}
+
+    @property
+    def scored_on(self) -> dict[str, Any]:
+        """The tokens that were scored: digests of tokenizer and validation shards, and how many."""
+        data = self.results["provenance"]["data"]
+        return {"tokenizer": data["tokenizer"]["sha256"], "val": data["val"], "val_tokens": data["val_tokens"]}
+
+    @cached_property
+    def val_targets(self) -> int | None:
+        """How many tokens were scored."""
+        found = [line["val"] for line in read(self.directory) if line["kind"] == "event" and line["name"] == "data"]
+        return found[-1] if found else None
+
+    @property
+    def bytes_per_token(self) -> float:
+        """Of the tokens that were scored."""
+        return self.results["val_loss"] / math.log(2) / self.results["val_bpb"]
+
+    def curve(self, stage: str, name: str) -> dict[int, float]:
+        """The values of a curve by step."""
+        lines = self._metrics
+        return {line["step"]: float(line[name]) for line in lines if line["stage"] == stage and name in line}
+
+    @cached_property
+    def _metrics(self) -> list[dict[str, Any]]:
+        return read_metrics(self.directory)
+
+
+def read_runs(directories: Iterable[Path]) -> tuple[list[Run], dict[Path, str]]:
+    """The runs with a score in or below the directories, the first that started first, and why others have none.
+
+    Raises UserError if there are none.
+    """
+    asked = list(directories)
+    for directory in asked:
+        if not directory.is_dir():
+            raise UserError(f"{directory}: is no directory; give those of runs or sweeps")
+    found = {path.parent for directory in asked for path in directory.rglob(CONFIG)}
+    found |= {path.parent for directory in asked for path in directory.rglob(status.FILE)}
+    runs, without = [], {}
+    for directory in sorted(found):
+        try:
+            results = read_results(directory)
+            if results is not None and results["val_bpb"] is not None:
+                runs.append(Run(directory, results, _records(directory, results)))
+            else:
+                without[directory] = _why(directory, results)
+        except (ValueError, OSError, KeyError) as error:
+            without[directory] = f"cannot be read ({error})"
+    if not runs:
+        raise UserError(f"{', '.join(map(str, asked))}: hold no run with a score; give directories of runs or sweeps")
+    return sorted(runs, key=_started), without
+
+
+def _records(directory: Path, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of the stages that results.json names: those of this run, and those of the run that it took its input from."""
+    source = yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))["input"]
+    there = [record for folder in (directory, source) if folder for record in read_records(Path(folder))]
+    by_key = {record["key"]: record for record in there}
+    return {stage: by_key[made["key"]] for stage, made in results["stages"].items() if made["key"] in by_key}
+
+
+def _why(directory: Path, results: Mapping[str, Any] | None) -> str:
+    if results is not None:
+        return "scored nothing"
+    lines = ((status.read(directory) or {}).get("error") or "did not end").strip().splitlines()
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+
+
+def _started(run: Run) -> tuple[float, str]:
+    started = (status.read(run.directory) or {}).get("started", math.inf)
+    return started, run.results["provenance"]["date"]
+
+
+def differing(values: Sequence[Any]) -> bool:
+    """Whether the values, as JSON, are not all the same."""
+    return len({json.dumps(value, sort_keys=True) for value in values}) > 1
