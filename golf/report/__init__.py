@@ -1,0 +1,1 @@
+"""What a sweep says: scores and ablations over seeds."""
