@@ -1,1 +1,1 @@
-"""What a sweep says: scores and ablations over seeds."""
+"""Many runs beside each other: `python -m golf.report <sweep directories…>`."""

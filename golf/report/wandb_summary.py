@@ -5,7 +5,6 @@ not a value for each variant, since a panel of a workspace names what it shows b
 """
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,9 @@ def log_deltas(
     """Log `deltas` as the report of the sweep `group`; a report in the same directory again continues its run.
 
     A delta is the mean difference of `metric`, `variant` minus `baseline`, over pairs of runs with the same one of so
-    many `seeds`, with the ends `low` and `high` of its 95 % confidence interval and the `p` of the paired test.
-    `directory` is the report's and no run's own; all files lie in `wandb/` in it. `mode` is a tracker's. Errors of W&B
-    are one warning and never raised.
+    many `seeds`, with the ends `low` and `high` of its 95 % confidence interval and the `p` of the paired test (None
+    where there is none). `directory` is the report's and no run's own; all files lie in `wandb/` in it. `mode` is a
+    tracker's. Errors of W&B are one warning and never raised.
     """
     try:
         tracker = OmegaConf.load(config_dir() / "tracker" / "wandb.yaml")
@@ -64,10 +63,5 @@ def _tables(deltas: Sequence[Mapping[str, Any]], group: str) -> dict[str, Any]:
     rows: dict[str, list[list[Any]]] = {}
     for delta in deltas:
         row = {**delta, "group": group}
-        rows.setdefault(f"ablations/{delta['metric']}", []).append([_number(row[column]) for column in COLUMNS])
+        rows.setdefault(f"ablations/{delta['metric']}", []).append([row[column] for column in COLUMNS])
     return {name: wandb.Table(columns=list(COLUMNS), data=data) for name, data in rows.items()}
-
-
-def _number(value: Any) -> Any:
-    """`value`, or None for a number that is none: an interval over one seed has no ends, and JSON has no NaN."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

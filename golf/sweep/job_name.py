@@ -24,9 +24,9 @@ def job_name(overrides: Sequence[str]) -> str:
 
 
 def variant(overrides: Sequence[str]) -> str:
-    """What jobs have in common that differ in their seed alone, as in `ttt.epochs=0`; `defaults` if nothing was asked.
+    """What jobs have in common that differ in their seed alone, as in `ttt.epochs=0 codec=lzma`.
 
-    Jobs whose other overrides differ, however they are named, are of different variants.
+    It is `defaults` if nothing was asked. Unlike a name it says all that was asked, paths too.
     """
     asked = [override for override in overrides if re.findall(r"\w+", override)[0] not in NO_VARIANT]
-    return ",".join(asked) or "defaults"
+    return " ".join(asked) or "defaults"

@@ -50,8 +50,8 @@ def test_where_a_job_runs_is_not_in_its_name():
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (["ttt.epochs=0", "seed=42", "data.path=/a/b"], "ttt.epochs=0,data.path=/a/b"),
-        (["seed=1", "+data.seed=2", "~ttt", "launch.nproc_per_node=8"], "+data.seed=2,~ttt,launch.nproc_per_node=8"),
+        (["ttt.epochs=0", "seed=42", "data.path=/a/b"], "ttt.epochs=0 data.path=/a/b"),
+        (["seed=1", "+data.seed=2", "~ttt", "launch.nproc_per_node=8"], "+data.seed=2 ~ttt launch.nproc_per_node=8"),
         (["seed=1", "hydra/launcher=joblib", "sweep.resume=x", "tracker.mode=offline", "cache=off"], "defaults"),
     ],
 )
