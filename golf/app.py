@@ -25,7 +25,7 @@ from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
 from golf.paths import PACKAGE, config_dir
 from golf.sweep import status
-from golf.sweep.job_name import job_name
+from golf.sweep.job_name import job_name, variant
 from golf.sweep.resume import directory_to_resume
 
 # Hydra looks for plugins in the packages `hydra_plugins` along the path.
@@ -126,8 +126,10 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> float | N
         check(config)
         resumed = config["sweep"]["resume"]
         require(sweep is not None or resumed is None, f"sweep.resume={resumed}: goes with -m, as the sweep was started")
-        if sweep is not None and config["tracker"].get("group", "") is None:
-            config["tracker"] |= {"group": f"{sweep.parent.name}/{sweep.name}", "name": directory.name}
+        if sweep is not None:
+            group = f"{sweep.parent.name}/{sweep.name}"
+            names = {"group": group, "name": directory.name, "variant": variant(job.overrides.task)}
+            config["tracker"] |= {key: name for key, name in names.items() if config["tracker"].get(key, "") is None}
         task = Task(
             config=config,
             directory=str(directory),

@@ -1,4 +1,4 @@
-"""Shared by all tests: this folder is importable (golden numbers, readers, runs), and one thread computes.
+"""Shared by all tests: this folder is importable (golden numbers, readers, runs, servers), and one thread computes.
 
 The tensors of the tests are too small to share, and threads that wait for each other are slow on a busy machine.
 """
@@ -7,5 +7,31 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, here and in the processes that tests start
+
+
+@pytest.fixture(scope="module")
+def wandb_home(tmp_path_factory):
+    """An empty home and working directory, and nothing of W&B in the environment."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("WANDB_", "XDG_"))]:
+            patch.delenv(name)
+        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ERROR_REPORTING"):
+            patch.setenv(name, "")  # every run sets them; here they are noted, to be undone
+        patch.delenv("NETRC", raising=False)
+        patch.setenv("HOME", str(home))
+        patch.setenv("no_proxy", "*")
+        patch.chdir(home)
+        yield home
+
+
+@pytest.fixture
+def fresh_wandb():
+    """W&B's service ends with the test, and with it the settings that it was started with."""
+    yield
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()

@@ -25,6 +25,7 @@ class Run:
     id: str = ""
     project: str = ""
     group: str = ""
+    job_type: str = ""
     tags: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -48,7 +49,7 @@ def _read(path: Path) -> Run:
         match record.WhichOneof("record_type"):
             case "run":
                 run.id, run.project, run.group = record.run.run_id, record.run.project, record.run.run_group
-                run.tags = list(record.run.tags)
+                run.job_type, run.tags = record.run.job_type, list(record.run.tags)
                 run.config = _values(record.run.config.update)
             case "history":
                 run.history.append(_values(record.history.item))

@@ -1,4 +1,4 @@
-"""The name of a job in a sweep: what was asked of it, fit for a directory."""
+"""The names of a job in a sweep: of its directory, and of what it tries."""
 
 import hashlib
 import re
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 LONGEST = 100  # characters, before the hash
 NOT_SAID = ("hydra.", "launch.", "sweep.")  # where and how a job runs, not what it computes
 NOT_ASKED = ("hydra.", "hydra/", "sweep.")  # of which a job may have others when its sweep is resumed
+NO_VARIANT = {"seed", "hydra", "sweep", "tracker", "cache"}  # these repeat, run and record a variant
 
 
 def job_name(overrides: Sequence[str]) -> str:
@@ -20,3 +21,12 @@ def job_name(overrides: Sequence[str]) -> str:
     said = [re.sub(r"[^\w.,=+~-]+", "_", override) for override in told]
     digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:8]
     return "-".join([*filter(None, [",".join(said)[:LONGEST].strip("-_.,")]), digest])
+
+
+def variant(overrides: Sequence[str]) -> str:
+    """What jobs have in common that differ in their seed alone, as in `ttt.epochs=0 codec=lzma`.
+
+    It is `defaults` if nothing was asked. Unlike a name it says all that was asked, paths too.
+    """
+    asked = [override for override in overrides if re.findall(r"\w+", override)[0] not in NO_VARIANT]
+    return " ".join(asked) or "defaults"

@@ -1,4 +1,4 @@
-"""Names of jobs: safe, short, telling, and no two the same."""
+"""Names of jobs: safe, short, telling, and no two the same; and what they have in common."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golf.sweep.job_name import job_name
+from golf.sweep.job_name import job_name, variant
 
 overrides = st.lists(
     st.from_regex(r"\+{0,2}[a-z]{1,9}(\.[a-z_]{1,20})?=.{0,60}", fullmatch=True), max_size=6, unique=True
@@ -45,3 +45,15 @@ def test_where_a_job_runs_is_not_in_its_name():
     assert job_name(["seed=1", "hydra.launcher.n_jobs=8", "sweep.resume=there"]) == job_name(["seed=1"])
     assert job_name(["seed=1", "launch.nproc_per_node=1"]) != job_name(["seed=1", "launch.nproc_per_node=2"])
     assert job_name(["seed=1", "data.path=/a"]) != job_name(["seed=1", "data.path=/b"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["ttt.epochs=0", "seed=42", "data.path=/a/b"], "ttt.epochs=0 data.path=/a/b"),
+        (["seed=1", "+data.seed=2", "~ttt", "launch.nproc_per_node=8"], "+data.seed=2 ~ttt launch.nproc_per_node=8"),
+        (["seed=1", "hydra/launcher=joblib", "sweep.resume=x", "tracker.mode=offline", "cache=off"], "defaults"),
+    ],
+)
+def test_a_variant_is_all_that_is_tried_whatever_the_seed(asked, said):
+    assert variant(asked) == said

@@ -10,13 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from servers import answering, refusing, silent
 from wandb_reader import runs
 
 from golf.build import build
@@ -24,6 +23,7 @@ from golf.errors import UserError
 from golf.events import Job
 from golf.tracker.online import credentials, unreachable
 
+pytestmark = pytest.mark.usefixtures("wandb_home", "fresh_wandb")
 ROOT = Path(__file__).parents[2]
 SPEC = yaml.safe_load((ROOT / "conf/tracker/wandb.yaml").read_text())
 KEY = "0123456789abcdef" * 4
@@ -37,29 +37,6 @@ RESULTS = {
     "train": {"steps": 3, "tokens": 768},
     "seed": 1337,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    """An empty home and working directory, and nothing of W&B in the environment."""
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("WANDB_", "XDG_"))]:
-            patch.delenv(name)
-        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ERROR_REPORTING"):
-            patch.setenv(name, "")  # the tracker sets them; here they are noted, to be undone
-        patch.delenv("NETRC", raising=False)
-        patch.setenv("HOME", str(home))
-        patch.setenv("no_proxy", "*")
-        patch.chdir(home)
-        yield home
-
-
-@pytest.fixture(autouse=True)
-def fresh_wandb():
-    yield
-    if "wandb" in sys.modules:
-        sys.modules["wandb"].teardown()
 
 
 def tracker(**overrides):
@@ -87,26 +64,27 @@ def run_job(directory, results, **overrides):
 
 
 @pytest.fixture(scope="module")
-def recorded(home, tmp_path_factory):
+def recorded(wandb_home, tmp_path_factory):
     """A job that fails, then resumes and ends well: its directory, its two recordings and the first's log lines."""
     directory = tmp_path_factory.mktemp("runs") / "a job"
     lines = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
     logging.getLogger("golf").addHandler(handler)
-    run_job(directory, None, group="a group", tags=["smoke", "cpu"])
+    run_job(directory, None, group="a group", variant="ttt.epochs=0", tags=["smoke", "cpu"])
     first_lines = list(lines)
     time.sleep(1.1)  # W&B names its folders by the second
     run_job(directory, RESULTS, group="a group", name="tiny/gptq")
     logging.getLogger("golf").removeHandler(handler)
-    assert list(home.rglob("*")) == []  # not in the home, not in the working directory
+    assert list(wandb_home.rglob("*")) == []  # not in the home, not in the working directory
     return SimpleNamespace(directory=directory, runs=runs(directory), first_lines=first_lines, last_line=lines[-1])
 
 
 def test_config_and_labels(recorded):
     run = recorded.runs[0]
     assert {key: value for key, value in run.config.items() if key != "_wandb"} == CONFIG | {
-        "choices": {"quantizer": "gptq"}
+        "choices": {"quantizer": "gptq"},
+        "variant": "ttt.epochs=0",
     }
     assert (run.project, run.group, run.tags) == ("golf", "a group", ["smoke", "cpu"])
 
@@ -202,36 +180,6 @@ def _read(terminal):
         return os.read(terminal, 4096)
     except OSError:  # Linux's way to say that the other end is closed
         return b""
-
-
-def refusing():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
-@contextmanager
-def silent():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
-@contextmanager
-def answering(status):
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_POST = do_GET
-
-        def log_message(self, *args):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def warnings(caplog):

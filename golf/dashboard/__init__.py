@@ -1,0 +1,1 @@
+"""A Weights & Biases workspace for the runs of a project."""

@@ -1,0 +1,67 @@
+"""The ablations of a sweep in Weights & Biases: one run of type `report` in the sweep's group.
+
+It holds a table `ablations/<metric>` for each metric, one row for each variant with the columns COLUMNS. A table, and
+not a value for each variant, since a panel of a workspace names what it shows before anybody knows the variants.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from golf.paths import config_dir
+from golf.tracker import wandb_run
+from golf.tracker.wandb_run import Mode
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("group", "variant", "baseline", "seeds", "mean", "low", "high", "p")
+
+
+def log_deltas(
+    deltas: Sequence[Mapping[str, Any]],
+    *,
+    directory: Path,
+    project: str,
+    entity: str | None,
+    group: str,
+    mode: Mode,
+) -> None:
+    """Log `deltas` as the report of the sweep `group`; a report in the same directory again continues its run.
+
+    A delta is the mean difference of `metric`, `variant` minus `baseline`, over pairs of runs with the same one of so
+    many `seeds`, with the ends `low` and `high` of its 95 % confidence interval and the `p` of the paired test (None
+    where there is none). `directory` is the report's and no run's own; all files lie in `wandb/` in it. `mode` is a
+    tracker's. Errors of W&B are one warning and never raised.
+    """
+    try:
+        tracker = OmegaConf.load(config_dir() / "tracker" / "wandb.yaml")
+        run = wandb_run.start(
+            directory,
+            mode=mode,
+            probe_seconds=tracker.probe_seconds,
+            project=project,
+            entity=entity,
+            group=group,
+            name=f"report of {group}",
+            job_type="report",
+        )
+        if run is not None:
+            try:
+                run.log(_tables(deltas, group))
+            finally:
+                wandb_run.finish(run, exit_code=0)
+    except (Exception, SystemExit) as error:  # W&B leaves by SystemExit when its service has died
+        log.warning("W&B has not got the ablations (%s: %s)", type(error).__name__, error)
+
+
+def _tables(deltas: Sequence[Mapping[str, Any]], group: str) -> dict[str, Any]:
+    import wandb
+
+    rows: dict[str, list[list[Any]]] = {}
+    for delta in deltas:
+        row = {**delta, "group": group}
+        rows.setdefault(f"ablations/{delta['metric']}", []).append([row[column] for column in COLUMNS])
+    return {name: wandb.Table(columns=list(COLUMNS), data=data) for name, data in rows.items()}
