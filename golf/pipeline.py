@@ -130,7 +130,7 @@ def _open(
         dataset.check(model["vocab_size"], model["seq_len"])
         digests = dataset.digests()
     digests = dist.main_says(digests)
-    stream = Stream(dataset.validation(model["seq_len"]), dataset.byte_table, device)
+    stream = Stream.of(dataset.validation(model["seq_len"]), dataset.byte_table, device)
     return Work(config, choices, files, dataset, digests, stream, device, attend, events)
 
 

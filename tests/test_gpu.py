@@ -13,12 +13,14 @@ from golf.build import build
 from golf.data.tokenizer import ByteTable
 from golf.device import autocast, pick_device
 from golf.errors import UserError
+from golf.evaluation.probe import ProbeAt
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Stream
 from golf.events import Listener
 from golf.model.attend import INSTALL, MODULES, choose
 from golf.quantizer.gptq import gptq_codes
 from golf.quantizer.quantizer import row_scales
+from golf.stages.stage import score_all
 from golf.tracker import jsonl
 
 pytestmark = [
@@ -95,11 +97,12 @@ def test_autocast_rounds_and_no_more():
 
 
 def test_scores_in_float32_are_those_of_the_cpu(monkeypatch):
-    monkeypatch.setattr("golf.evaluation.sliding.autocast", lambda device: torch.autocast(device.type, enabled=False))
+    monkeypatch.setattr("golf.evaluation.reader.autocast", lambda device: torch.autocast(device.type, enabled=False))
     numbers = golden.load("evaluate")
     table = ByteTable(numbers["base_bytes"], numbers["has_leading_space"], numbers["is_boundary"])
-    sliding = Sliding(stride=golden.CONFIG["eval_stride"], batch_tokens=256, logits_dtype="float32")
-    score = sliding.sliding_score(golden.model().to(CUDA), Stream(numbers["tokens"], table, CUDA), Listener())
+    sliding = Sliding(stride=golden.CONFIG["eval_stride"], batch_tokens=256, logits_dtype="float32", probes=8)
+    stream = Stream.of(numbers["tokens"], table, CUDA)
+    score = score_all(sliding.sliding(stream, 32, ProbeAt), golden.model().to(CUDA), "", Listener())
     assert score.val_loss == pytest.approx(numbers["sliding_loss"].item(), rel=2e-5)
 
 

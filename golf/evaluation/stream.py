@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -20,16 +19,26 @@ class Score:
     val_bpb: float
 
 
+@dataclass(frozen=True)
 class Stream:
-    """tokens (n + 1,): the first n are inputs, the last n are targets."""
+    """tokens int64 (n + 1,): the first n are inputs, the last n are targets. target_bytes (n,): their lengths."""
 
-    def __init__(self, tokens: np.ndarray, byte_table: ByteTable, device: torch.device):
-        self.tokens = torch.from_numpy(tokens.astype(np.int64)).to(device)
-        self.target_bytes = byte_table.bytes_of(tokens[:-1], tokens[1:])
+    tokens: Tensor
+    target_bytes: np.ndarray
 
-    @cached_property
+    @classmethod
+    def of(cls, tokens: np.ndarray, byte_table: ByteTable, device: torch.device) -> "Stream":
+        """The stream of tokens (n + 1,) on a device."""
+        on_device = torch.from_numpy(tokens.astype(np.int64)).to(device)
+        return cls(on_device, byte_table.bytes_of(tokens[:-1], tokens[1:]))
+
+    @property
     def num_targets(self) -> int:
         return len(self.target_bytes)
+
+    def part(self, begin: int, end: int) -> "Stream":
+        """A copy of the targets from `begin` to `end` − 1, or to the last one."""
+        return Stream(self.tokens[begin : end + 1].clone(), self.target_bytes[begin:end])
 
     def sequences(self, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (len(starts), length) from each start; past the stream's end its last token repeats."""

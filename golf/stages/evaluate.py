@@ -1,14 +1,12 @@
 """artifact → score: plain and sliding windows, from the bytes that would be handed in."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from golf.evaluation.stream import Score
-from golf.model.gpt import GPT
+from golf.evaluation.probe import ProbeAt
 from golf.run_files import ARTIFACT
-from golf.stages.stage import Stage, Work
+from golf.stages.stage import Stage, Work, score_all
 
 
 class Evaluate(Stage):
@@ -23,14 +21,14 @@ class Evaluate(Stage):
     def run(self, work: Work) -> dict[str, Any]:
         tensors = work.read_artifact().tensors()
         evaluation = work.build("evaluation")
-        passes: dict[str, Callable[[GPT], Score]] = {
-            "quantized": lambda model: evaluation.plain_score(model, work.stream, work.events),
-            "sliding": lambda model: evaluation.sliding_score(model, work.stream, work.events),
-        }
-        scores, seconds = {}, {}
-        for name, score_with in passes.items():
+        passes = {"quantized": evaluation.plain, "sliding": evaluation.sliding}
+        scores, seconds, facts = {}, {}, {}
+        for name, open_ledger in passes.items():
             model = work.load_model(tensors)
             started = time.perf_counter()
-            scores[name] = asdict(score_with(model))
+            ledger = open_ledger(work.stream, model.seq_len, ProbeAt)
+            scores[name] = asdict(score_all(ledger, model, open_ledger.__name__, work.events))
             seconds[name] = time.perf_counter() - started
-        return {**scores, "seconds": seconds, "artifact_bytes": work.files.get(ARTIFACT).stat().st_size}
+            facts[name] = ledger.facts()
+        size = work.files.get(ARTIFACT).stat().st_size
+        return {**scores, "seconds": seconds, "artifact_bytes": size, "facts": facts}

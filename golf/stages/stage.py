@@ -13,7 +13,8 @@ from golf.build import build
 from golf.data.dataset import Dataset
 from golf.data.loader import Loader
 from golf.data.shard import read_shard
-from golf.evaluation.stream import Stream
+from golf.evaluation.ledger import Ledger
+from golf.evaluation.stream import Score, Stream
 from golf.events import Listener
 from golf.model.attend import Attend
 from golf.model.gpt import GPT
@@ -69,6 +70,14 @@ class Work:
         on_device = {name: tensor.to(self.device, types[name], copy=True) for name, tensor in state.items()}
         model.load_state_dict(on_device, assign=True)
         return model
+
+
+def score_all(ledger: Ledger, model: GPT, name: str, events: Listener) -> Score:
+    """The score of the whole stream by a model that stays as it is; `name` is that of the progress."""
+    ledger.score(model, ledger.windows, lambda done: events.progress(name, done, ledger.num_targets))
+    score = ledger.close()
+    assert score is not None  # there is a target in every stream
+    return score
 
 
 class Stage(ABC):

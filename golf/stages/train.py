@@ -10,7 +10,7 @@ from golf.checkpoint import Checkpoint, write_checkpoint
 from golf.evaluation.stream import Score
 from golf.model.gpt import GPT
 from golf.run_files import CHECKPOINT
-from golf.stages.stage import Stage, Work
+from golf.stages.stage import Stage, Work, score_all
 
 
 class Train(Stage):
@@ -28,7 +28,7 @@ class Train(Stage):
         evaluation = work.build("evaluation")
 
         def validate(model: GPT) -> Score:
-            return evaluation.plain_score(model, work.stream, work.events)
+            return score_all(evaluation.plain(work.stream, model.seq_len), model, "plain", work.events)
 
         torch.manual_seed(work.config["seed"])
         model = work.new_model()

@@ -4,6 +4,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from golf.evaluation.probe import ProbeAt
 from golf.run_files import ARTIFACT
 from golf.stages.stage import Stage, Work
 
@@ -21,5 +22,8 @@ class TTT(Stage):
     def run(self, work: Work) -> dict[str, Any]:
         model = work.load_model(work.read_artifact().tensors())
         started = time.perf_counter()
-        score = work.build("ttt").score(model, work.stream, work.build("evaluation"), work.events)
-        return {"ttt": None if score is None else asdict(score), "seconds": time.perf_counter() - started}
+        ledger = work.build("evaluation").sliding(work.stream, model.seq_len, ProbeAt)
+        work.build("ttt").adapt(model, ledger, work.events)
+        score = ledger.close()
+        seconds = time.perf_counter() - started
+        return {"ttt": None if score is None else asdict(score), "seconds": seconds, "facts": ledger.facts()}

@@ -11,8 +11,7 @@ from torch import nn
 from golf import dist
 from golf.device import autocast
 from golf.errors import require
-from golf.evaluation.sliding import Sliding
-from golf.evaluation.stream import Score, Stream, Tally
+from golf.evaluation.ledger import Ledger
 from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.ttt.hash_embed import HashEmbedding
@@ -60,30 +59,26 @@ class ScoreFirst(Strategy):
             "recurrent blocks alone; set it to 0",
         )
 
-    def score(self, model: GPT, stream: Stream, evaluation: Sliding, events: Listener) -> Score:
+    def adapt(self, model: GPT, ledger: Ledger, events: Listener) -> None:
         if self.hash_embed:
             table = HashEmbedding(self.hash_buckets, model.tok_emb.embedding_dim)
-            model.extra_embedding = table.to(stream.tokens.device)
+            model.extra_embedding = table.to(ledger.device)
         sgd = torch.optim.SGD(self._trained(model), lr=self.lr, momentum=self.momentum)
-        windows = evaluation.windows(stream.num_targets, model.seq_len)
-        chunk_of = windows.first // self.chunk_tokens
-        chunks = math.ceil(stream.num_targets / self.chunk_tokens)
-        tally = Tally(stream)
+        chunk_of = ledger.windows.first // self.chunk_tokens
+        chunks = math.ceil(ledger.num_targets / self.chunk_tokens)
         for chunk in range(chunks):
             begin, end = np.searchsorted(chunk_of, [chunk, chunk + 1])
             if begin == end:
                 continue  # an earlier window scored all of it
-            part = windows[begin:end]
-            tally.add(evaluation.nats(model, stream, part), part.num_targets)
+            ledger.score(model, ledger.windows[begin:end])
             lr = self.lr * (1 + math.cos(math.pi * chunk / max(chunks - 1, 1))) / 2
-            score = tally.score()
+            score = ledger.so_far()
             events.metrics("ttt", chunk, val_loss=score.val_loss, val_bpb=score.val_bpb, lr=lr)
-            events.progress("ttt", tally.targets, stream.num_targets, val_bpb=score.val_bpb)
+            events.progress("ttt", ledger.scored, ledger.num_targets, val_bpb=score.val_bpb)
             if chunk < chunks - 1:  # no target is left that training on the last chunk could help
                 for group in sgd.param_groups:
                     group["lr"] = lr * group["scale"]
-                self._train(model, sgd, stream, chunk)
-        return tally.score()
+                self._train(model, sgd, ledger, chunk)
 
     def _trained(self, model: GPT) -> list[dict[str, Any]]:
         """SGD's groups of the parameters that are trained; all others stop requiring gradients."""
@@ -100,11 +95,11 @@ class ScoreFirst(Strategy):
             group["params"] = [parameter for parameter in group["params"] if parameter.requires_grad]
         return [group for group in groups if group["params"]]
 
-    def _train(self, model: GPT, sgd: torch.optim.Optimizer, stream: Stream, chunk: int) -> None:
+    def _train(self, model: GPT, sgd: torch.optim.Optimizer, ledger: Ledger, chunk: int) -> None:
         """Whole sequences of the chunk in order. The batches do not depend on the ranks, which share each of them."""
         seq_len = model.seq_len
         begin = chunk * self.chunk_tokens
-        starts = np.arange(begin, min(begin + self.chunk_tokens, stream.num_targets) - seq_len + 1, seq_len)
+        starts = np.arange(begin, min(begin + self.chunk_tokens, ledger.num_targets) - seq_len + 1, seq_len)
         parameters = [parameter for group in sgd.param_groups for parameter in group["params"]]
         for _ in range(self.epochs):
             for first in range(0, len(starts), self.batch_seqs):
@@ -112,7 +107,7 @@ class ScoreFirst(Strategy):
                 mine = batch[dist.share(len(batch))]
                 sgd.zero_grad(set_to_none=True)
                 if len(mine):
-                    ids, targets = stream.sequences(mine, seq_len)
+                    ids, targets = ledger.sequences(mine, seq_len)
                     with autocast(ids.device):
                         loss = model(ids, targets) * (len(mine) / len(batch))
                     loss.backward()

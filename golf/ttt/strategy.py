@@ -2,22 +2,22 @@
 
 from abc import ABC, abstractmethod
 
-from golf.evaluation.sliding import Sliding
-from golf.evaluation.stream import Score, Stream
+from golf.evaluation.ledger import Ledger
 from golf.events import Listener
 from golf.model.gpt import GPT
 
 
 class Strategy(ABC):
-    """Scores the validation stream while adapting the model to what has been scored."""
+    """Scores the validation stream through a ledger, and adapts the model to what the ledger hands out."""
 
     @abstractmethod
     def check(self, model: GPT) -> None:
         """Raise UserError if the strategy cannot adapt such a model; only its shapes are looked at."""
 
     @abstractmethod
-    def score(self, model: GPT, stream: Stream, evaluation: Sliding, events: Listener) -> Score | None:
-        """The score, or None for a strategy that leaves it to sliding evaluation. May change `model`."""
+    def adapt(self, model: GPT, ledger: Ledger, events: Listener) -> None:
+        """Have the whole stream scored, or none of it, which leaves the score to the sliding windows. May change
+        `model`. The ledger raises IllegalScore for what the challenge forbids."""
 
 
 class NoTTT(Strategy):
@@ -26,5 +26,5 @@ class NoTTT(Strategy):
     def check(self, model: GPT) -> None:
         """Any model will do."""
 
-    def score(self, model: GPT, stream: Stream, evaluation: Sliding, events: Listener) -> Score | None:
-        return None
+    def adapt(self, model: GPT, ledger: Ledger, events: Listener) -> None:
+        """Nothing is scored."""

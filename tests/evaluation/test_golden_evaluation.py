@@ -5,19 +5,21 @@ import pytest
 import torch
 
 from golf.data.tokenizer import ByteTable
+from golf.evaluation.probe import ProbeAt
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Stream
 from golf.events import Listener
+from golf.stages.stage import score_all
 from golf.ttt.score_first import ScoreFirst
 
 NUMBERS = golden.load("evaluate")
-SLIDING = Sliding(stride=golden.CONFIG["eval_stride"], batch_tokens=256, logits_dtype="float32")
+SLIDING = Sliding(stride=golden.CONFIG["eval_stride"], batch_tokens=256, logits_dtype="float32", probes=4)
 
 
 @pytest.fixture
 def stream():
     table = ByteTable(NUMBERS["base_bytes"], NUMBERS["has_leading_space"], NUMBERS["is_boundary"])
-    return Stream(NUMBERS["tokens"], table, torch.device("cpu"))
+    return Stream.of(NUMBERS["tokens"], table, torch.device("cpu"))
 
 
 def check(score, name):
@@ -26,11 +28,11 @@ def check(score, name):
 
 
 def test_plain(stream):
-    check(SLIDING.plain_score(golden.model(), stream, Listener()), "plain")
+    check(score_all(SLIDING.plain(stream, 32, ProbeAt), golden.model(), "", Listener()), "plain")
 
 
 def test_sliding(stream):
-    check(SLIDING.sliding_score(golden.model(), stream, Listener()), "sliding")
+    check(score_all(SLIDING.sliding(stream, 32, ProbeAt), golden.model(), "", Listener()), "sliding")
 
 
 @pytest.mark.parametrize("hash_embed", [False, True], ids=["no_hash", "hash"])
@@ -51,9 +53,11 @@ def test_ttt(stream, name, freeze_blocks, hash_embed):
         hash_lr_scale=1.0,
     )
     model = golden.model()
-    score = strategy.score(model, stream, SLIDING, Listener())
+    ledger = SLIDING.sliding(stream, model.seq_len, ProbeAt)
+    strategy.adapt(model, ledger, Listener())
     name += "_hash" * hash_embed
-    check(score, name)
+    check(ledger.close(), name)
+    assert ledger.facts()["probed"] == 4
     expected = torch.from_numpy(NUMBERS[f"{name}_skip_weights_after"])
     torch.testing.assert_close(model.skip_weights.data, expected, rtol=0, atol=1e-4)
     if hash_embed:

@@ -24,7 +24,7 @@ tokens = st.lists(st.integers(0, VOCABULARY - 1), min_size=2, max_size=60)
 
 
 def stream_of(ids: list[int]) -> Stream:
-    return Stream(np.array(ids, np.uint16), TABLE, torch.device("cpu"))
+    return Stream.of(np.array(ids, np.uint16), TABLE, torch.device("cpu"))
 
 
 def bytes_by_hand(ids: list[int]) -> list[int]:

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from golf.data.tokenizer import ByteTable
 from golf.errors import UserError
+from golf.evaluation.reader import Reader
 from golf.evaluation.sliding import Sliding
-from golf.evaluation.stream import Stream
+from golf.evaluation.stream import Score, Stream
 from golf.evaluation.windows import sliding_windows
 from golf.events import Listener
+from golf.stages.stage import score_all
 
 sizes = st.integers(1, 40).flatmap(
     lambda seq_len: st.tuples(st.integers(1, 300), st.just(seq_len), st.integers(1, seq_len))
@@ -20,7 +22,7 @@ sizes = st.integers(1, 40).flatmap(
 
 
 def sliding(**changes) -> Sliding:
-    return Sliding(**{"stride": 8, "batch_tokens": 128, "logits_dtype": "float32"} | changes)
+    return Sliding(**{"stride": 8, "batch_tokens": 128, "logits_dtype": "float32", "probes": 0} | changes)
 
 
 # Windows
@@ -83,13 +85,17 @@ def test_a_stride_that_leaves_gaps(stride):
 def stream() -> Stream:
     ones, no = np.ones(128, np.int16), np.zeros(128, bool)
     tokens = np.random.default_rng(0).integers(128, size=204).astype(np.uint16)
-    return Stream(tokens, ByteTable(ones, no, no), torch.device("cpu"))
+    return Stream.of(tokens, ByteTable(ones, no, no), torch.device("cpu"))
 
 
 def losses(stream: Stream, **changes) -> torch.Tensor:
     evaluation, model = sliding(**changes), golden.model()
     windows = evaluation.windows(stream.num_targets, model.seq_len)
-    return torch.cat(list(evaluation.losses(model, stream, windows, torch.float32)))
+    return torch.cat(list(Reader(evaluation.batch_tokens, torch.float32).losses(model, stream, windows)))
+
+
+def score(open_ledger, stream: Stream) -> Score:
+    return score_all(open_ledger(stream, 32), golden.model(), "", Listener())
 
 
 @torch.no_grad()
@@ -113,29 +119,24 @@ def test_batches_do_not_change_the_losses(stream, batch_tokens):
 
 def test_rounded_logits_are_the_sliding_windows_alone(stream):
     rounded, exact = sliding(logits_dtype="bfloat16"), sliding()
-    model, listener = golden.model(), Listener()
-    assert rounded.plain_score(model, stream, listener) == exact.plain_score(model, stream, listener)
-    a, b = (each.sliding_score(model, stream, listener).val_loss for each in (rounded, exact))
+    assert score(rounded.plain, stream) == score(exact.plain, stream)
+    a, b = (score(each.sliding, stream).val_loss for each in (rounded, exact))
     assert 1e-7 < abs(a - b) < 1e-2
 
 
 def test_the_sum_is_that_of_the_losses(stream):
     """In float64: in float32 a running sum over a real stream would be off by far more than scores differ by."""
-    evaluation, model = sliding(batch_tokens=32), golden.model()
-    windows = evaluation.windows(stream.num_targets, model.seq_len)
-    total = losses(stream, batch_tokens=32).double().sum().item()
-    assert evaluation.nats(model, stream, windows) == pytest.approx(total, rel=1e-12)
-    assert windows.num_targets == stream.num_targets
+    mean = losses(stream, batch_tokens=32).double().mean().item()
+    assert score(sliding(batch_tokens=32).sliding, stream).val_loss == pytest.approx(mean, rel=1e-12)
 
 
 def test_sliding_by_whole_sequences_is_plain(stream):
-    evaluation, model = sliding(stride=32), golden.model()
-    plain = evaluation.plain_score(model, stream, Listener())
-    assert evaluation.sliding_score(model, stream, Listener()) == plain
+    evaluation = sliding(stride=32)
+    assert score(evaluation.sliding, stream) == score(evaluation.plain, stream)
 
 
 def test_scoring_trains_nothing(stream):
-    evaluation, model = sliding(), golden.model()
-    for nats in evaluation.losses(model, stream, evaluation.windows(stream.num_targets, 32), torch.float32):
+    windows = sliding().windows(stream.num_targets, 32)
+    for nats in Reader(64, torch.float32).losses(golden.model(), stream, windows):
         assert nats.grad_fn is None
         assert torch.is_grad_enabled()  # for whoever trains between two batches

@@ -15,12 +15,15 @@ from golf.app import plain
 from golf.build import build
 from golf.data.tokenizer import ByteTable
 from golf.errors import UserError
+from golf.evaluation.ledger import Ledger
+from golf.evaluation.reader import Reader
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Score, Stream
-from golf.evaluation.windows import Windows
+from golf.evaluation.windows import Windows, sliding_windows
 from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.paths import config_dir
+from golf.stages.stage import score_all
 from golf.ttt.score_first import ScoreFirst
 
 SEQ_LEN, CHUNK = 32, 128  # the golden model's sequences; the last of 600 targets' five chunks is short
@@ -40,15 +43,19 @@ def ttt(**changes) -> ScoreFirst:
 
 def stream_of(tokens: np.ndarray) -> Stream:
     ones, no = np.ones(128, np.int16), np.zeros(128, bool)
-    return Stream(tokens, ByteTable(ones, no, no), torch.device("cpu"))
+    return Stream.of(tokens, ByteTable(ones, no, no), torch.device("cpu"))
 
 
-class Recording(Sliding):
-    """Sliding evaluation that keeps each target's loss."""
+class Recording(Reader):
+    """Keeps each target's loss."""
 
-    def losses(self, model: GPT, stream: Stream, windows: Windows, dtype: torch.dtype) -> Iterator[Tensor]:
-        for nats in super().losses(model, stream, windows, dtype):
-            self.seen = torch.cat([self.seen, nats])
+    def __init__(self):
+        super().__init__(batch_tokens=256, logits_dtype=torch.float32)
+        object.__setattr__(self, "seen", torch.zeros(0))
+
+    def losses(self, model: GPT, stream: Stream, windows: Windows) -> Iterator[Tensor]:
+        for nats in super().losses(model, stream, windows):
+            object.__setattr__(self, "seen", torch.cat([self.seen, nats]))
             yield nats
 
 
@@ -68,14 +75,15 @@ class Run:
         self.model = golden.model()
         self.before = {key: tensor.clone() for key, tensor in self.model.state_dict().items()}
         self.trained_on: list[tuple[int, Tensor]] = []  # targets scored by then, inputs and the last target
-        evaluation = Recording(stride=stride, batch_tokens=256, logits_dtype="float32")
-        evaluation.seen = torch.zeros(0)
+        reader, stream = Recording(), stream_of(tokens)
+        ledger = Ledger(stream, sliding_windows(stream.num_targets, SEQ_LEN, stride), reader)
         self.model.register_forward_pre_hook(  # scoring calls hidden() and logits() instead
-            lambda _, batch: self.trained_on.append((len(evaluation.seen), torch.cat([batch[0], batch[1][:, -1:]], 1)))
+            lambda _, batch: self.trained_on.append((len(reader.seen), torch.cat([batch[0], batch[1][:, -1:]], 1)))
         )
         heard = Heard()
-        self.score = ttt(**changes).score(self.model, stream_of(tokens), evaluation, heard)
-        self.losses, self.curve = evaluation.seen, heard.curve
+        ttt(**changes).adapt(self.model, ledger, heard)
+        self.score = ledger.close()
+        self.losses, self.curve = reader.seen, heard.curve
         assert isinstance(self.score, Score)
         assert len(self.losses) == len(tokens) - 1
 
@@ -205,8 +213,8 @@ def test_running_score(base):
 
 
 def test_no_epochs_is_the_sliding_score():
-    evaluation = Sliding(stride=16, batch_tokens=256, logits_dtype="float32")
-    expected = evaluation.sliding_score(golden.model(), stream_of(TOKENS), Listener())
+    evaluation = Sliding(stride=16, batch_tokens=256, logits_dtype="float32", probes=0)
+    expected = score_all(evaluation.sliding(stream_of(TOKENS), SEQ_LEN), golden.model(), "", Listener())
     run = Run(epochs=0)
     assert run.score.val_loss == pytest.approx(expected.val_loss, rel=1e-6)
     assert run.score.val_bpb == pytest.approx(expected.val_bpb, rel=1e-6)

@@ -1,0 +1,120 @@
+"""The ledger of one pass over the validation stream: what is scored, and what may be trained on (spec: The four
+conditions of a legal score)."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golf import dist
+from golf.errors import UserError
+from golf.evaluation.reader import Reader
+from golf.evaluation.stream import Score, Stream, Tally
+from golf.evaluation.windows import Windows
+from golf.model.gpt import GPT
+
+ONE_PASS = "condition 4, one pass from left to right"
+SCORE_FIRST = "condition 3, score before update"
+
+
+class IllegalScore(UserError):
+    """A strategy broke one of the four conditions; the message names the condition and the position."""
+
+
+class Probe(Protocol):
+    """Looks at windows that are about to be scored, and raises IllegalScore if the model breaks a condition there."""
+
+    def __call__(self, model: GPT, stream: Stream, reader: Reader, windows: Windows) -> None: ...
+
+    def facts(self) -> dict[str, Any]: ...
+
+
+class Ledger:
+    """Owns the stream during a pass. Windows are scored here, in order, each target once; tokens to train on are handed
+    out here, once they are scored. Positions are those of targets: the target at p is the token p + 1.
+
+    A strategy sees nothing else of the stream, and the score is the ledger's: so a score that comes out of here keeps
+    the conditions 3 and 4. That the model keeps 1 and 2 is tried by `probe`, if there is one.
+    """
+
+    def __init__(self, stream: Stream, windows: Windows, reader: Reader, probe: Probe | None = None):
+        self.windows = windows  # that cover the stream, for a strategy to plan with
+        self.num_targets = stream.num_targets
+        self.device = stream.tokens.device
+        self._stream = stream
+        self._reader = reader
+        self._probe = probe
+        self._tally = Tally(stream)
+        self._handed_out = 0
+
+    @property
+    def scored(self) -> int:
+        """How many targets are scored: those at 0 … scored − 1."""
+        return self._tally.targets
+
+    def score(self, model: GPT, windows: Windows, progress: Callable[[int], None] = lambda done: None) -> None:
+        """Score the windows, which go on where the last ones ended. The ranks share them.
+
+        progress: hears about how many targets are scored so far. Raises IllegalScore.
+        """
+        self._check(windows)
+        if self._probe is not None:
+            self._probe(model, self._stream, self._reader, windows)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        done = 0
+        for losses in self._reader.losses(model, self._stream, windows[dist.share(len(windows))]):
+            total += losses.sum(dtype=torch.float64)
+            done += len(losses)
+            progress(min(self.scored + done * dist.world_size(), self.num_targets))
+        dist.sum_([total])
+        self._tally.add(total.item(), windows.num_targets)
+
+    def so_far(self) -> Score:
+        """The score of what is scored."""
+        return self._tally.score()
+
+    def sequences(self, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets (len(starts), length) to train on. Raises IllegalScore if one is not scored yet."""
+        last = int((starts + length).max(initial=0))
+        if last > self.scored:
+            raise IllegalScore(
+                f"{SCORE_FIRST}: the target at {max(self.scored, last - length)} is asked for to train on, and only "
+                f"{self.scored} targets are scored"
+            )
+        if starts.min(initial=0) < 0:
+            raise IllegalScore(f"{ONE_PASS}: a sequence from {starts.min()} lies before the stream")
+        self._handed_out = max(self._handed_out, last)
+        return self._stream.sequences(starts, length)
+
+    def close(self) -> Score | None:
+        """The score of the whole stream, or None if nothing was scored. Raises IllegalScore if only a part was."""
+        if self.scored == 0:
+            return None
+        if self.scored < self.num_targets:
+            raise IllegalScore(f"{ONE_PASS}: the targets from {self.scored} on were never scored")
+        return self.so_far()
+
+    def facts(self) -> dict[str, Any]:
+        """What the pass did: targets scored, how far tokens were handed out, and what the probe found."""
+        facts = {"targets": self.scored, "handed_out": self._handed_out}
+        return facts if self._probe is None else facts | self._probe.facts()
+
+    def _check(self, windows: Windows) -> None:
+        """Each window goes on where the one before it ended, and holds what it scores."""
+        expected = np.concatenate([[self.scored], windows.end[:-1]])
+        wrong = windows.first != expected
+        if wrong.any():
+            first, due = int(windows.first[wrong][0]), int(expected[wrong][0])
+            what = f"the target at {first} is scored twice" if first < due else f"the targets from {due} are skipped"
+            raise IllegalScore(f"{ONE_PASS}: {what}")
+        limit = np.minimum(windows.start + windows.seq_len, self.num_targets)
+        outside = (windows.start < 0) | (windows.first < windows.start) | (windows.end > limit)
+        outside |= windows.end <= windows.first
+        if outside.any():
+            i = int(outside.argmax())
+            raise IllegalScore(
+                f"{ONE_PASS}: the window that reads {windows.seq_len} tokens from {windows.start[i]} cannot score the "
+                f"targets from {windows.first[i]} to {windows.end[i] - 1} of {self.num_targets}"
+            )

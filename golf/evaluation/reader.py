@@ -1,0 +1,45 @@
+"""Reading windows with a model: the loss of every target that they score (spec: Evaluation)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from golf.device import autocast
+from golf.evaluation.stream import Stream
+from golf.evaluation.windows import Windows
+from golf.model.gpt import GPT
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads about `batch_tokens` tokens at once, and rounds the logits to `logits_dtype` before the cross-entropy,
+    which is taken in float32."""
+
+    batch_tokens: int
+    logits_dtype: torch.dtype
+
+    @torch.no_grad()
+    def losses(self, model: GPT, stream: Stream, windows: Windows) -> Iterator[Tensor]:
+        """Nats of the windows' scored targets, in order, a batch of windows at a time: float32 (targets,)."""
+        device = stream.tokens.device
+        at_once = max(self.batch_tokens // windows.seq_len, 1)
+        offset = torch.arange(windows.seq_len, device=device)
+        for begin in range(0, len(windows), at_once):
+            batch = windows[begin : begin + at_once]
+            ids, targets = stream.sequences(batch.start, windows.seq_len)
+            first, end = (torch.from_numpy(edge - batch.start).to(device)[:, None] for edge in (batch.first, batch.end))
+            scored = (first <= offset) & (offset < end)
+            yield self.nats(self.logits(model, ids, scored), targets[scored])
+
+    def logits(self, model: GPT, ids: Tensor, scored: Tensor) -> Tensor:
+        """(scored positions, vocabulary) for ids (batch, length) and a mask of the same shape: the head is applied only
+        where a target is scored."""
+        with autocast(ids.device):
+            return model.logits(model.hidden(ids)[scored])
+
+    def nats(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """−log p of targets (n,) under logits (n, vocabulary): float32 (n,)."""
+        return F.cross_entropy(logits.to(self.logits_dtype).float(), targets, reduction="none")
