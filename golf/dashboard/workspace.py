@@ -9,7 +9,8 @@ from typing import Any
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
-BUDGET = 16_000_000  # bytes, code and compressed weights together
+from golf.limits import TOTAL_BYTES
+
 ABLATIONS = "ablations/val_bpb"
 MOST_RUNS = 100  # that a panel shows
 VARIANT = wr.Config("variant")
@@ -44,7 +45,7 @@ def build(entity: str, project: str, name: str) -> ws.Workspace:
             _curve("Learning rate", "ttt/chunk", "ttt/lr"),
         ],
         "Size": [
-            _bars(f"Total bytes; the axis ends at the limit of {BUDGET:,}", "total_bytes", longest=BUDGET),
+            _bars(f"Total bytes; the axis ends at the limit of {TOTAL_BYTES:,}", "total_bytes", longest=TOTAL_BYTES),
             _bars("Model and code, bytes", "artifact_bytes", "code_bytes"),
             _points("val_bpb over total bytes", wr.SummaryMetric("total_bytes"), "val_bpb"),
         ],

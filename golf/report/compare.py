@@ -1,6 +1,7 @@
 """From directories to tables, a page and PNGs."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -18,14 +19,16 @@ from golf.report.plots import draw
 from golf.report.runs import Run, differing, read_runs
 from golf.report.statistics import paired
 from golf.report.variants import by_seed, variants
+from golf.report.wandb_summary import log_deltas
 
+WANDB = "golf.tracker.wandb.Wandb"
 WIDTH = 1000  # of the console: a table is as wide as its text, and nothing in it is cut
 
 
 def report(
     directories: Sequence[Path], *, reference: str | None, metric: str, baseline: str | None, output: Path
 ) -> None:
-    """Print the tables; write report.html and the PNGs into `output`.
+    """Print the tables; write report.html and the PNGs into `output`; log the differences beside runs that W&B tracks.
 
     reference: a variant's name, as the tables show it, or None for the first one that ran. metric: val_bpb or val_loss.
     baseline: a file (see golf.report.baseline), `record`, or None. Raises UserError for what cannot be compared.
@@ -58,6 +61,12 @@ def report(
     sizes = tables.bytes_per_tensor(of)
     title = f"{len(runs)} runs in {', '.join(str(directory) for directory in directories)}"
     write_page(output / "report.html", title, warnings, first, plots, rest + ([] if sizes is None else [sizes]))
+    tracker = runs[0].tracker
+    if found and tracker["_target_"] == WANDB:
+        about = {"baseline": reference, "metric": metric}
+        known = {name: difference for name, difference in found.items() if difference is not None}
+        deltas = [{"variant": name, **about, **asdict(difference)} for name, difference in known.items()]
+        log_deltas(deltas, output, tracker)
     console.print(Text(str(output / "report.html")), soft_wrap=True)
 
 

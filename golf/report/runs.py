@@ -35,6 +35,11 @@ class Run:
         """What made the score: the configuration of each group, as the stages that used it were given it."""
         return {group: value for record in self.records.values() for group, value in record["config"].items()}
 
+    @cached_property
+    def tracker(self) -> dict[str, Any]:
+        """The configuration of the tracker."""
+        return yaml.safe_load((self.directory / CONFIG).read_text(encoding="utf-8"))["tracker"]
+
     @property
     def scored_on(self) -> dict[str, Any]:
         """The tokens that were scored: digests of tokenizer and validation shards, and how many."""
@@ -71,8 +76,9 @@ def read_runs(directories: Iterable[Path]) -> tuple[list[Run], dict[Path, str]]:
     for directory in asked:
         if not directory.is_dir():
             raise UserError(f"{directory}: is no directory; give those of runs or sweeps")
-    found = {path.parent for directory in asked for path in directory.rglob(CONFIG)}
-    found |= {path.parent for directory in asked for path in directory.rglob(status.FILE)}
+    # A job that failed early has one of the two alone. W&B keeps a config.yaml of its own.
+    files = [path for directory in asked for name in (CONFIG, status.FILE) for path in directory.rglob(name)]
+    found = {path.parent for path in files if "wandb" not in path.parts}
     runs, without = [], {}
     for directory in sorted(found):
         try:

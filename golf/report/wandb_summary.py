@@ -9,43 +9,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from golf.paths import config_dir
 from golf.tracker import wandb_run
-from golf.tracker.wandb_run import Mode
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ("group", "variant", "baseline", "seeds", "mean", "low", "high", "p")
 
 
-def log_deltas(
-    deltas: Sequence[Mapping[str, Any]],
-    *,
-    directory: Path,
-    project: str,
-    entity: str | None,
-    group: str,
-    mode: Mode,
-) -> None:
-    """Log `deltas` as the report of the sweep `group`; a report in the same directory again continues its run.
+def log_deltas(deltas: Sequence[Mapping[str, Any]], directory: Path, tracker: Mapping[str, Any]) -> None:
+    """Log `deltas` beside the runs that `tracker` tracked; a report in the same directory again continues its run.
 
     A delta is the mean difference of `metric`, `variant` minus `baseline`, over pairs of runs with the same one of so
     many `seeds`, with the ends `low` and `high` of its 95 % confidence interval and the `p` of the paired test (None
-    where there is none). `directory` is the report's and no run's own; all files lie in `wandb/` in it. `mode` is a
-    tracker's. Errors of W&B are one warning and never raised.
+    where there is none). `directory` is the report's and no run's own; all files lie in `wandb/` in it. `tracker` is
+    the configuration of golf.tracker.wandb. Errors of W&B are one warning and never raised.
     """
+    group = tracker["group"]
     try:
-        tracker = OmegaConf.load(config_dir() / "tracker" / "wandb.yaml")
         run = wandb_run.start(
             directory,
-            mode=mode,
-            probe_seconds=tracker.probe_seconds,
-            project=project,
-            entity=entity,
-            group=group,
-            name=f"report of {group}",
+            **{key: tracker[key] for key in ("mode", "probe_seconds", "project", "entity", "group")},
+            name=f"report of {group or 'runs'}",
             job_type="report",
         )
         if run is not None:
@@ -57,7 +41,7 @@ def log_deltas(
         log.warning("W&B has not got the ablations (%s: %s)", type(error).__name__, error)
 
 
-def _tables(deltas: Sequence[Mapping[str, Any]], group: str) -> dict[str, Any]:
+def _tables(deltas: Sequence[Mapping[str, Any]], group: str | None) -> dict[str, Any]:
     import wandb
 
     rows: dict[str, list[list[Any]]] = {}

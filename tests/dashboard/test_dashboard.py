@@ -35,11 +35,8 @@ def recorded(wandb_home, tmp_path_factory) -> dict[str, set[str]]:
     run(directory / "run", "tracker=wandb", "tracker.mode=offline", "tracker.variant=defaults")
     log_deltas(
         [DELTA | {"mean": 0.02, "low": 0.01, "high": 0.03, "p": 0.004}],
-        directory=directory / "report",
-        project="golf",
-        entity=None,
-        group="a sweep",
-        mode="offline",
+        directory / "report",
+        {"project": "golf", "entity": None, "group": "a sweep", "mode": "offline", "probe_seconds": 3.0},
     )
     (job,), (report,) = runs(directory / "run"), runs(directory / "report")
     return {

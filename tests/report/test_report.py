@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import run
+import yaml
+from runs import composed, run
+from wandb_reader import runs as wandb_runs
 
 from golf.errors import UserError
 from golf.report.baseline import read_baseline
@@ -193,6 +195,23 @@ def test_runs_without_a_score_are_named(copy, capsys, tmp_path):
 def test_a_seed_that_ran_twice(sweep, copy, tmp_path, capsys):
     _, printed = written([sweep, copy], tmp_path, capsys)
     assert f"{TTT}: seed 42 ran 2 times; the last one counts" in printed
+
+
+@pytest.mark.usefixtures("wandb_home", "fresh_wandb")
+def test_differences_are_logged_beside_runs_that_are_tracked(copy, sweep, tmp_path, capsys):
+    for path in copy.rglob("config.yaml"):
+        config = yaml.safe_load(path.read_text())
+        config["tracker"] = composed("tracker=wandb", "tracker.mode=offline", "tracker.group=mine")["tracker"]
+        path.write_text(yaml.safe_dump(config))
+    written([copy], tmp_path / "tracked", capsys)
+    (logged,) = wandb_runs(tmp_path / "tracked")
+    assert (logged.group, logged.job_type) == ("mine", "report")
+    (table,) = (tmp_path / "tracked").glob("wandb/offline-run-*/files/media/table/**/*.json")
+    (row,) = json.loads(table.read_text())["data"]
+    none, ttt = (sum(scores(sweep, option)) / 2 for option in ("none", "score_first"))
+    assert abs(row[4]) == pytest.approx(abs(none - ttt))
+    written([sweep], tmp_path / "untracked", capsys)
+    assert not (tmp_path / "untracked" / "wandb").exists()
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def said(caplog) -> list[str]:
 
 
 def report(directory: Path, **changes: str | None) -> None:
-    place = {"project": "golf", "entity": None, "group": GROUP, "mode": "offline"}
-    log_deltas(DELTAS, directory=directory, **(place | changes))
+    tracker = {"project": "golf", "entity": None, "group": GROUP, "mode": "offline", "probe_seconds": 3.0}
+    log_deltas(DELTAS, directory, tracker | changes)
 
 
 def table(directory: Path, run_summary: dict, name: str) -> dict:
