@@ -102,7 +102,7 @@ RECORD = {
 FREE = {
     "trainer": {"log_every", "validate_every", "compile", "deterministic"},
     "codec": {"lgwin"},
-    "evaluation": {"batch_tokens"},
+    "evaluation": {"batch_tokens", "probes"},
     "data": {"path", "tokenizer"},
 }
 

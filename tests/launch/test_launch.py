@@ -30,13 +30,13 @@ MINE = {
         from golf.ttt.strategy import NoTTT
 
         class Killed(NoTTT):
-            def score(self, model, stream, evaluation, events):
+            def adapt(self, model, ledger, events):
                 if dist.rank() == 1:
                     os.kill(os.getpid(), signal.SIGKILL)
                 dist.barrier()
 
         class Crashing(NoTTT):
-            def score(self, model, stream, evaluation, events):
+            def adapt(self, model, ledger, events):
                 if dist.rank() == 1:
                     ctypes.string_at(0)
                 dist.barrier()
@@ -48,7 +48,7 @@ MINE = {
                 time.sleep(60)
 
         class Failing(NoTTT):
-            def score(self, model, stream, evaluation, events):
+            def adapt(self, model, ledger, events):
                 if dist.rank() == 1:
                     raise ArithmeticError("one and one are three")
                 dist.barrier()
