@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import decode_source, find_spec, resolve_name
 from itertools import accumulate
@@ -40,16 +41,21 @@ def _imports(module: str, source: str) -> Iterator[str]:
     spec = _spec(module)
     is_package = spec is not None and spec.submodule_search_locations is not None
     package = module if is_package else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(source)):
-        names: list[str] = []
+    for node in _import_statements(source):
+        names = [alias.name for alias in node.names]
         if isinstance(node, ast.ImportFrom):
             base = resolve_name("." * node.level + (node.module or ""), package)
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]  # a name may be a module of the package
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names = [base, *(f"{base}.{name}" for name in names)]  # a name may be a module of the package
         yield from (name for name in names if _spec(name) is not None)
 
 
+# Every stage's key asks for much the same modules, and parsing is most of the work: a text is parsed once.
+@cache
+def _import_statements(source: str) -> list[ast.Import | ast.ImportFrom]:
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+@cache
 def minified(source: str) -> str:
     """`source` without docstrings, comments and blank lines; it does the same."""
     tree = ast.parse(source)

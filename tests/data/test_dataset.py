@@ -133,9 +133,9 @@ def directory(tmp_path):
 
 
 def test_a_directory_of_shards_opens(directory):
-    opened = shards(directory).open(Listener())
+    opened = shards(directory, order="record").open(Listener())
     assert opened.digests() == FIXTURE.digests()
-    assert opened.seed == 7
+    assert (opened.seed, opened.order) == (7, "record")
     opened.check(320, 64)
 
 

@@ -1,0 +1,155 @@
+"""What a command leads to, seen from outside: files, events, numbers, bytes, and the kernels of training.
+
+What merely repeats the command is left out (config.yaml, the header of the artifact, keys of stages), or a flag that
+nothing reads would seem to change something; and so is what a clock says.
+"""
+
+import hashlib
+import io
+import logging
+import os
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import wandb_reader
+import yaml
+from torch import Tensor
+from torch.autograd.profiler import profile
+
+from golf import app
+from golf.artifact import Quantized, read_artifact
+from golf.checkpoint import read_checkpoint
+from golf.container import read_container
+from golf.run_files import ARTIFACT, CHECKPOINT, read_results
+from golf.stages.stage import Work
+from golf.stages.train import Train
+from golf.tracker import jsonl
+
+Observed = dict[str, Any]
+
+SCORES = ("unigram", "prequant", "quantized", "sliding", "ttt")
+CLOCKS = {"time", "seconds", "tokens_per_second", "peak_memory_gib"}  # in lines of metrics.jsonl
+REPEATED = {"key", "val_bpb", "ema_val_bpb"}  # a stage's key repeats what was asked, and bits what nats say
+
+
+def golf(directory: Path, *arguments: str) -> Observed:
+    """Run `golf` with these arguments, in this process and a new directory; what was observed, by name.
+
+    A command that runs no job has one observation, its `answer`; `--cfg=job` has one for each key of the root.
+    """
+    work = directory / "work"
+    work.mkdir(parents=True)
+    launched: Counter[str] = Counter()
+    with _command(work, *arguments, "hydra.run.dir=run") as (out, err), _kernels_of_training(launched):
+        try:
+            code = app.lead()
+        except SystemExit as end:  # after --help
+            code = end.code
+    if "--cfg=job" in arguments:
+        return {f"config {key}": value for key, value in yaml.safe_load(out.getvalue()).items()}
+    run = work / "run"
+    results = read_results(run)
+    if results is None:
+        return {"answer": out.getvalue() + err.getvalue()}
+    assert code == 0, err.getvalue()
+    return {
+        "files": sorted(str(path.relative_to(work)) for glob in ("*", "run/*") for path in work.glob(glob)),
+        "kernels": launched,
+        "graphs": sum(name.startswith("Torch-Compiled Region") for name in launched),
+        "tracked": [(sorted({*chain(*each.history)}), len(each.artifacts)) for each in wandb_reader.runs(run)],
+        "data": [results["provenance"]["data"][split] for split in ("train", "val")],
+        "steps": [results["train"][unit] for unit in ("steps", "tokens")],
+        "code": results["code_bytes"],
+        **{name: results[name] for name in SCORES},
+        **_said(run),
+        **_weights(run / CHECKPOINT),
+        **_artifact(run / ARTIFACT),
+    }
+
+
+def changed(before: Observed, after: Observed) -> set[str]:
+    """Names of the observations that differ; only `answer` if one of the commands ran a job and the other did not."""
+    if ("answer" in before) != ("answer" in after):
+        return {"answer"}
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+@contextmanager
+def _command(work: Path, *arguments: str) -> Iterator[tuple[io.StringIO, io.StringIO]]:
+    """What a process has to itself: arguments, working directory, environment, what it prints, and its logging."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "HYDRA_"))}
+    environment |= dict.fromkeys(("HOME", "XDG_CACHE_HOME"), str(work.parent)) | {"WANDB_MODE": "disabled"}
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        with (
+            patch.object(sys, "argv", ["golf", *arguments]),
+            patch.dict(os.environ, environment, clear=True),
+            chdir(work),
+            redirect_stdout(io.StringIO()) as out,
+            redirect_stderr(io.StringIO()) as err,
+        ):
+            yield out, err
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+@contextmanager
+def _kernels_of_training(launched: Counter[str]) -> Iterator[None]:
+    """Count, by their names, the kernels that the stage Train launches inside."""
+    run = Train.run
+
+    def counted(stage: Train, work: Work) -> dict[str, Any]:
+        with profile() as profiler:
+            result = run(stage, work)
+        launched.update(event.name() for event in profiler.kineto_results.events())
+        return result
+
+    with patch.object(Train, "run", counted):
+        yield
+
+
+def _said(run: Path) -> Observed:
+    """Events, and each curve by its name: where it has points and which."""
+    events, curves = [], defaultdict(list)
+    for line in jsonl.read(run):
+        said = {name: value for name, value in line.items() if name not in CLOCKS | REPEATED}
+        if said.pop("kind") == "event":
+            events.append(said)
+            continue
+        stage, step = said.pop("stage"), said.pop("step")
+        for name, value in said.items():
+            curves[f"{stage} {name}"].append((step, value))
+    return {"events": events, **curves}
+
+
+def _weights(path: Path) -> Observed:
+    if not path.exists():
+        return {}
+    checkpoint = read_checkpoint(path, "cpu")
+    return {"raw": _digests(checkpoint["raw"]), "ema": _digests(checkpoint["ema"] or {})}
+
+
+def _artifact(path: Path) -> Observed:
+    """The bytes of its sections, and the tensors that these decode to."""
+    if not path.exists():
+        return {}
+    tensors = {}
+    for name, tensor in read_artifact(path).state.items():
+        parts = {"codes": tensor.codes, "scale": tensor.scale} if isinstance(tensor, Quantized) else {"": tensor}
+        tensors |= {f"{name} {part}": value for part, value in parts.items()}
+    sections = {section.name: hashlib.sha256(section.stored).digest() for section in read_container(path)[1]}
+    return {"artifact": sections, "tensors": _digests(tensors)}
+
+
+def _digests(tensors: Mapping[str, Tensor]) -> dict[str, bytes]:
+    flat = {name: tensor.contiguous().view(-1).view(torch.uint8) for name, tensor in tensors.items()}
+    return {name: hashlib.sha256(tensor.numpy().tobytes()).digest() for name, tensor in flat.items()}
