@@ -15,10 +15,10 @@ from golf.atomic import replacing, write_json
 from golf.build import build
 from golf.cache.key import stage_key
 from golf.cache.stage_cache import NoCache, Recorder, keep, serve
-from golf.code_size import estimate_code_bytes
 from golf.data.digest import sha256
 from golf.device import peak_memory, pick_device, reset_peak_memory
 from golf.errors import UserError, require
+from golf.evaluation.probe import ProbeAt
 from golf.evaluation.stream import Stream, unigram
 from golf.events import Early, Events, Job, Listener
 from golf.input_model import with_model_of, with_seeds_of
@@ -31,6 +31,7 @@ from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, Work
 from golf.stages.train import Train
 from golf.stages.ttt import TTT
+from golf.submit.pack import pack
 from golf.tracker.console import Console
 from golf.tracker.jsonl import JsonLines
 from golf.tracker.log import Log
@@ -68,7 +69,6 @@ def run(
     tracker, cache = build(config["tracker"]), build(config["cache"])
     tracker.check()
     cache.check()
-    code_bytes = estimate_code_bytes(config)
     if dist.is_main():
         _check_writable(directory)
     console = Console()
@@ -79,6 +79,7 @@ def run(
         raise UserError(f"{source}: was made with another tokenizer than {work.dataset.tokenizer}; give it its data")
     for stage in stages:
         stage.check(work)
+    code_bytes = dist.main_says(len(pack(config, work.data_digests)) if dist.is_main() else None)
     facts = provenance(config, work.data_digests, str(device)) | {"attention": attention, "ranks": dist.world_size()}
     seconds = {"data": time.perf_counter() - started}
     events = Events([console, Log(), JsonLines(), tracker] if dist.is_main() else [])
@@ -131,7 +132,7 @@ def _open(
         digests = dataset.digests()
     digests = dist.main_says(digests)
     stream = Stream.of(dataset.validation(model["seq_len"]), dataset.byte_table, device)
-    return Work(config, choices, files, dataset, digests, stream, device, attend, events)
+    return Work(config, choices, files, dataset, digests, stream, device, attend, ProbeAt, events)
 
 
 def _tokens(work: Work, split: str) -> int:

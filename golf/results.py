@@ -40,7 +40,6 @@ def assemble(
         **scores,
         "artifact_bytes": artifact_bytes,
         "code_bytes": code_bytes,
-        "code_bytes_estimated": True,
         "total_bytes": None if artifact_bytes is None else artifact_bytes + code_bytes,
         "train": {key: train[key] for key in ("steps", "tokens", "seconds", "tokens_per_second")} if train else None,
         "eval_seconds": sum([*evaluate["seconds"].values(), ttt["seconds"]]) if evaluate and ttt else None,

@@ -28,7 +28,7 @@ def closure(modules: Iterable[str], follow: Callable[[str], bool]) -> dict[str, 
     found: dict[str, str] = {}
     while pending:
         name = pending.pop()
-        found[name] = minified(_source(name))
+        found[name] = minified(source_of(name))
         for module in _imports(name, found[name]):
             top = _top(module)
             if follow(module) or top in own or (top != "golf" and _home(top) in homes):
@@ -68,7 +68,8 @@ def minified(source: str) -> str:
     return ast.unparse(tree)
 
 
-def _source(module: str) -> str:
+def source_of(module: str) -> str:
+    """The text of a module. Raises UserError if it has none."""
     spec = _spec(module)
     if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
         return decode_source(Path(spec.origin).read_bytes())

@@ -43,7 +43,6 @@ def test_results_agree_with_each_other(base):
         assert 0 < results[name]["val_loss"] < math.log(320) + 0.5
     assert results["artifact_bytes"] == (directory / "artifact.golf").stat().st_size
     assert results["total_bytes"] == results["artifact_bytes"] + results["code_bytes"]
-    assert results["code_bytes_estimated"] is True
     assert results["train"]["tokens"] == results["train"]["steps"] * 512
     assert results["seed"] == 1337
     assert results["choices"]["quantizer"] == "gptq"

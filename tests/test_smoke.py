@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 import wandb_reader
+import yaml
+from submit.standalone import run_script, site
+
+from golf.submit.pack import pack
+from golf.tracker import jsonl
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +27,24 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
     assert done.returncode == 0, done.stderr
     (directory,) = (work / "multirun").glob("*/*")
     return directory, json.loads((directory / "results.json").read_text()), done.stdout
+
+
+def test_the_packed_script_reproduces_it_where_nothing_else_is_installed(smoke, tmp_path):
+    directory, results, _ = smoke
+    config = yaml.safe_load((directory / "config.yaml").read_text())
+    (tmp_path / "train_gpt.py").write_bytes(pack(config, results["provenance"]["data"]))
+    (corpus,) = directory.parents[3].glob("home0/cache/golf/data/stdlib-*")
+    done = run_script(site(tmp_path / "site"), tmp_path, "--data", str(corpus))
+    assert done.returncode == 0, done.stderr
+    lines = [line.split(" ", 1) for line in (tmp_path / "train_seed1337.log").read_text().splitlines()]
+    told = {(word, fields["step"]): fields for word, text in lines[2:] if "step" in (fields := json.loads(text))}
+    metrics = [line for line in jsonl.read(directory) if line["kind"] == "metrics"]
+    assert len(metrics) > 40
+    for line in metrics:
+        for name in {"loss", "val_loss", "val_bpb"} & line.keys():
+            assert told[line["stage"], line["step"]][name] == line[name]
+    score = json.loads(lines[-1][1])
+    assert score == {name: results[name] for name in score}
 
 
 def test_it_learns_quantizes_and_adapts(smoke):

@@ -101,9 +101,7 @@ def each_run(of: Variants) -> Table:
                 ]
             )
     columns = ["variant", "seed", "val_bpb", "pre-quantization", "quantized", "sliding"]
-    estimated = any(run.results["code_bytes_estimated"] for runs in of.values() for run in runs)
-    note = "The size of the code, which is in the total, is estimated." if estimated else ""
-    return Table("Runs", [*columns, "artifact", "total bytes", "left", "directory"], rows, note)
+    return Table("Runs", [*columns, "artifact", "total bytes", "left", "directory"], rows)
 
 
 def seconds(of: Variants) -> Table:

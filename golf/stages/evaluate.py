@@ -4,7 +4,6 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from golf.evaluation.probe import ProbeAt
 from golf.run_files import ARTIFACT
 from golf.stages.stage import Stage, Work, score_all
 
@@ -26,7 +25,7 @@ class Evaluate(Stage):
         for name, open_ledger in passes.items():
             model = work.load_model(tensors)
             started = time.perf_counter()
-            ledger = open_ledger(work.stream, model.seq_len, ProbeAt)
+            ledger = open_ledger(work.stream, model.seq_len, work.probe)
             scores[name] = asdict(score_all(ledger, model, open_ledger.__name__, work.events))
             seconds[name] = time.perf_counter() - started
             facts[name] = ledger.facts()

@@ -14,6 +14,7 @@ from golf.data.dataset import Dataset
 from golf.data.loader import Loader
 from golf.data.shard import read_shard
 from golf.evaluation.ledger import Ledger
+from golf.evaluation.sliding import MakeProbe
 from golf.evaluation.stream import Score, Stream
 from golf.events import Listener
 from golf.model.attend import Attend
@@ -26,7 +27,8 @@ class Work:
     """What a stage works with.
 
     `choices` are the options of the config groups; `stream` is the validation stream, on `device`; `data_digests` is
-    what Dataset.digests returned; `attend` is the implementation of attention.
+    what Dataset.digests returned; `attend` is the implementation of attention; `probe` tries a model while
+    it is scored.
     """
 
     config: Mapping[str, Any]
@@ -37,6 +39,7 @@ class Work:
     stream: Stream
     device: torch.device
     attend: Attend
+    probe: MakeProbe | None
     events: Listener
 
     def build(self, group: str, *inputs: Any) -> Any:

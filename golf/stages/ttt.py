@@ -4,7 +4,6 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from golf.evaluation.probe import ProbeAt
 from golf.run_files import ARTIFACT
 from golf.stages.stage import Stage, Work
 
@@ -22,7 +21,7 @@ class TTT(Stage):
     def run(self, work: Work) -> dict[str, Any]:
         model = work.load_model(work.read_artifact().tensors())
         started = time.perf_counter()
-        ledger = work.build("evaluation").sliding(work.stream, model.seq_len, ProbeAt)
+        ledger = work.build("evaluation").sliding(work.stream, model.seq_len, work.probe)
         work.build("ttt").adapt(model, ledger, work.events)
         score = ledger.close()
         seconds = time.perf_counter() - started

@@ -47,10 +47,7 @@ def scores(results: Mapping[str, Any]) -> Table:
 def _bytes(results: Mapping[str, Any]) -> str | None:
     if results.get("total_bytes") is None:
         return None
-    mark = " (estimated)" if results.get("code_bytes_estimated") else ""
-    return (
-        f"model {results['artifact_bytes']:,} + code {results['code_bytes']:,}{mark} = total {results['total_bytes']:,}"
-    )
+    return f"model {results['artifact_bytes']:,} + code {results['code_bytes']:,} = total {results['total_bytes']:,}"
 
 
 def _seconds(results: Mapping[str, Any]) -> str | None:

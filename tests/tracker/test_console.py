@@ -19,7 +19,6 @@ RESULTS = {
     "ttt": {"val_loss": 2.79621, "val_bpb": 1.08252},
     "artifact_bytes": 15971049,
     "code_bytes": 17410,
-    "code_bytes_estimated": True,
     "total_bytes": 15988459,
     "stage_seconds": {"data": 1.23, "train": 588.04, "quantize": 30.0, "evaluate": 562.7},
 }
@@ -80,7 +79,7 @@ def test_the_table_holds_the_numbers(job):
     assert ["sliding", "2.80111", "1.08442", "-0.00443"] in rows
     assert ["TTT", "2.79621", "1.08252", "-0.00190"] in rows
     assert not any(row[:1] == ["quantized"] for row in rows)
-    assert "model 15,971,049 + code 17,410 (estimated) = total 15,988,459" in text
+    assert "model 15,971,049 + code 17,410 = total 15,988,459" in text
     assert "data 1.2, train 588.0, quantize 30.0, evaluate 562.7" in text
     assert str(job.directory) in text.splitlines()[-1]
     assert all(len(line) <= 80 for line in text.splitlines() if str(job.directory) not in line)

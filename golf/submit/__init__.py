@@ -1,0 +1,1 @@
+"""From runs to a submission: one script that stands alone, an audit, and a folder to hand in."""

@@ -1,0 +1,114 @@
+"""One script that stands alone: the modules that a run's configuration needs, minified, compressed, self-extracting."""
+
+import hashlib
+import json
+import lzma
+import os
+import sys
+from base64 import b85encode
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from golf.build import module_of
+from golf.cache.entries import cached, user_cache
+from golf.sources import closure, source_of
+from golf.submit import script
+from golf.submit.shake import shaken
+
+ROOT = ("seed", "device", "attention", "threads")
+GROUPS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
+MODULES = "modules.json"
+FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}  # for text
+# Finds the modules M by their names; `get_source` is for what asks for the source of a function.
+LOADER = """\
+import sys
+from importlib.util import spec_from_loader
+from pathlib import Path
+class L:
+ def find_spec(s,n,p=None,t=None):
+  if n in M:return spec_from_loader(n,s,is_package=any(m.startswith(n+'.')for m in M))
+ def create_module(s,p):0
+ def get_source(s,n):return M[n]
+ def exec_module(s,m):n=m.__name__;exec(compile(M[n],'<'+n+'>','exec'),m.__dict__)
+sys.meta_path.insert(0,L())
+from golf.submit.script import main
+main(C,Path(F))
+"""
+
+
+def pack(config: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
+    """The script. config: a run's resolved configuration; data: the digests of its data, as provenance has them.
+
+    The script holds no more than the run needs, reads no environment variable but torchrun's, and needs torch, numpy,
+    sentencepiece and the package of the codec.
+    """
+    packed = packed_config(config, data)
+    sources = modules(packed)
+    program = f"M={json.dumps(sources, ensure_ascii=False)}\nC={packed!r}\n{LOADER}"
+    squeezed = b85encode(lzma.compress(program.encode(), lzma.FORMAT_ALONE, filters=[FILTER]))
+    return b"import lzma,base64\nF=__file__\nexec(lzma.decompress(base64.b85decode(b'%b')))\n" % squeezed
+
+
+def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run's configuration the script holds: its data are shards in any directory, found by their names."""
+    seed = config["data"]["seed"]
+    shards = {
+        "_target_": "golf.data.shards.Shards",
+        "path": None,
+        "tokenizer": data["tokenizer"]["file"],
+        "train_glob": _glob([shard["file"] for shard in data["train"]]),
+        "val_glob": _glob([shard["file"] for shard in data["val"]]),
+        "val_tokens": config["data"]["val_tokens"],
+        "seed": script.SEEDED if seed == config["seed"] else seed,
+        "order": config["data"]["order"],
+    }
+    kept = {key: config[key] for key in (*ROOT, *GROUPS)}
+    return {**kept, "data": shards, "evaluation": {**config["evaluation"], "probes": 0}}
+
+
+def modules(config: Mapping[str, Any]) -> dict[str, str]:
+    """Source by name of the modules that a packed configuration needs, remembered in the user's cache."""
+    parts = [config[group] for group in (*GROUPS, "data")]
+    targets = {module_of(part) for part in parts}
+    # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
+    names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
+    reached = closure({script.__name__, *targets}, lambda module: module.partition(".")[0] == "golf")
+
+    def build(directory: Path) -> None:
+        bare = {module: _minify(source_of(module), rename_locals=False) for module in reached}
+        needed = shaken(bare, script.__name__, targets, {"main", *names})
+        small = {module: _minify(source, rename_locals=True) for module, source in needed.items()}
+        (directory / MODULES).write_text(json.dumps(small), encoding="utf-8")
+
+    makers = [source_of(module) for module in (__name__, shaken.__module__)], version("python-minifier"), sys.version
+    digest = hashlib.sha256(repr((sorted(reached.items()), sorted(targets), sorted(names), makers)).encode())
+    try:
+        directory = cached(user_cache(None, "code"), digest.hexdigest()[:32], build)
+        return json.loads((directory / MODULES).read_text(encoding="utf-8"))
+    except OSError:  # a cache that cannot be written is no reason to have no size
+        with TemporaryDirectory() as temporary:
+            build(Path(temporary))
+            return json.loads((Path(temporary) / MODULES).read_text(encoding="utf-8"))
+
+
+def _minify(source: str, rename_locals: bool) -> str:
+    import python_minifier  # after the cache has been looked into
+    from python_minifier import RemoveAnnotationsOptions
+
+    return python_minifier.minify(
+        source,
+        # Of a class they say what its fields are.
+        remove_annotations=RemoveAnnotationsOptions(remove_class_attribute_annotations=False),
+        remove_literal_statements=True,
+        remove_asserts=True,
+        rename_locals=rename_locals,
+        hoist_literals=False,  # it would compress worse
+    )
+
+
+def _glob(names: Sequence[str]) -> str:
+    """Matches the names."""
+    return names[0] if len(names) == 1 else f"{os.path.commonprefix(list(names))}*"  # noqa: RUF071 — of characters, as it says

@@ -1,0 +1,115 @@
+"""What a packed script does: the framework's own stages one after the other, and a log of its own."""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from golf import dist
+from golf.build import build
+from golf.data.digest import sha256
+from golf.device import peak_memory, pick_device, reset_peak_memory
+from golf.evaluation.stream import Stream
+from golf.events import Listener
+from golf.model.attend import choose
+from golf.run_files import RunFiles
+from golf.stages.evaluate import Evaluate
+from golf.stages.quantize import Quantize
+from golf.stages.stage import Stage, Work
+from golf.stages.train import Train
+from golf.stages.ttt import TTT
+
+STAGES = (Train, Quantize, Evaluate, TTT)
+SEEDED = "seed"  # stands in the packed configuration for a seed that is the run's
+
+
+class Log(Listener):
+    """Lines of a word and a JSON object each, to a file and to the console."""
+
+    def __init__(self, path: Path):
+        self.file = path.open("w", encoding="utf-8", buffering=1)
+
+    def line(self, word: str, fields: Any) -> None:
+        text = f"{word} {fields if isinstance(fields, str) else json.dumps(fields)}"
+        print(text, flush=True)
+        self.file.write(text + "\n")
+
+    def event(self, name: str, **fields: Any) -> None:
+        self.line(name, fields)
+
+    def metrics(self, stage: str, step: int, **values: float) -> None:
+        self.line(stage, {"step": step} | values)
+
+
+def main(config: dict[str, Any], script: Path) -> None:
+    """Train, quantize and evaluate as `config` says, or evaluate an artifact alone; under torchrun on every rank.
+
+    config: of the groups that stages build, and the root keys seed, device, attention and threads; `script` is the file
+    that is run. Writes seed<seed>/ with checkpoint and artifact, and train_seed<seed>.log (or evaluate.log) with the
+    script's SHA-256, the configuration, every curve point and the scores.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=config["seed"])
+    parser.add_argument("--data", default="data", help="directory of the shards and the tokenizer")
+    parser.add_argument("--evaluate", metavar="ARTIFACT", help="score it and train nothing")
+    asked = parser.parse_args()
+    if "RANK" in os.environ:
+        dist.start()
+    config["seed"] = asked.seed
+    data = config["data"]
+    data |= {"path": asked.data, "tokenizer": str(Path(asked.data, data["tokenizer"]))}
+    if data["seed"] == SEEDED:
+        data["seed"] = asked.seed
+    events = Listener()
+    directory = Path(f"seed{asked.seed}")
+    if dist.is_main():
+        log = events = Log(Path("evaluate.log" if asked.evaluate else f"train_seed{asked.seed}.log"))
+        log.line("sha256", sha256(script))
+        log.line("config", config)
+        directory.mkdir(exist_ok=True)
+    dist.barrier()
+    results = run(config, RunFiles(directory, asked.evaluate), STAGES[2 if asked.evaluate else 0 :], events)
+    if dist.is_main():
+        log.line("score", score(results, script.stat().st_size))
+    dist.stop()
+
+
+def run(
+    config: Mapping[str, Any], files: RunFiles, stages: tuple[type[Stage], ...], events: Listener
+) -> dict[str, Any]:
+    """Run the stages; the result of each by name, with its seconds and peak of memory."""
+    device = pick_device(config["device"], config["threads"])
+    attention, attend = choose(config["attention"], device)
+    dataset = build(config["data"]).open(events)
+    tokenizer = {"sha256": sha256(dataset.tokenizer)}
+    stream = Stream.of(dataset.validation(config["model"]["seq_len"]), dataset.byte_table, device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    files_of = {"train": len(dataset.train_files), "val": [sha256(file) for file in dataset.val_files]}
+    events.event("machine", device=name, ranks=dist.world_size(), torch=torch.__version__, attention=attention)
+    events.event("data", **files_of, targets=stream.num_targets, tokenizer=tokenizer["sha256"])
+    digests = {"tokenizer": tokenizer}
+    work = Work(config, {}, files, dataset, digests, stream, device, attend, None, events)
+    results = {}
+    for stage in (kind() for kind in stages):
+        reset_peak_memory(device)
+        started = time.perf_counter()
+        results[stage.name] = stage.run(work)
+        files.made |= {stage.name, stage.writes}
+        dist.barrier()
+        took = {"seconds": time.perf_counter() - started, "peak_memory_bytes": peak_memory(device)}
+        events.event("finished", stage=stage.name, **took, result=results[stage.name])
+    return results
+
+
+def score(results: Mapping[str, Any], code_bytes: int) -> dict[str, Any]:
+    """What counts: bits per byte, nats per token, and bytes."""
+    final = results["ttt"]["ttt"] or results["evaluate"]["sliding"]
+    model_bytes = results["evaluate"]["artifact_bytes"]
+    sizes = {"artifact_bytes": model_bytes, "code_bytes": code_bytes, "total_bytes": model_bytes + code_bytes}
+    return {**final, **sizes}

@@ -1,0 +1,192 @@
+"""Leaving out of a program's modules what it never reaches.
+
+Reachability goes by names: a function, class, method or constant stays if anything that stays mentions its name, in
+whatever sense. So more may stay than is needed, and never less. The program must not reach anything by a name that it
+puts together; what it looks up by a name of the configuration is told beforehand.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+def shaken(sources: Mapping[str, str], main: str, roots: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """The modules that a program needs, with what it needs of them.
+
+    sources: by module, without annotations of variables and parameters. main, roots: modules that are imported.
+    names: that nobody mentions and that are reached all the same.
+    """
+    trees = {module: ast.parse(source) for module, source in sources.items()}
+    for tree in trees.values():
+        _Words().visit(tree)
+    before = -1
+    while before != (before := _size(trees)):
+        trees = {module: trees[module] for module in sorted(_imported(trees, {main, *roots}))}
+        live = _live(trees, set(names))
+        for module, tree in trees.items():
+            _Dead(module, live).visit(tree)
+            _drop_imports(tree)
+    return {module: ast.unparse(ast.fix_missing_locations(tree)) for module, tree in trees.items()}
+
+
+class _Words(ast.NodeTransformer):
+    """Drops what tells a user of a mistake in the configuration, which was checked when the script was made: `require`
+    of golf.errors. Of other errors it drops the words, and they are raised all the same; and of fields the types."""
+
+    def visit_Module(self, node: ast.Module) -> ast.Module:
+        imports = [line for line in node.body if isinstance(line, ast.ImportFrom) and line.module == "golf.errors"]
+        self.of_configuration = any(alias.name == "require" for line in imports for alias in line.names)
+        self.generic_visit(node)
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        call = node.value
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "require"):
+            return node
+        if self.of_configuration:
+            return None
+        call.args[1] = ast.Constant("")
+        return node
+
+    def visit_Raise(self, node: ast.Raise) -> ast.Raise:
+        if isinstance(node.exc, ast.Call) and all(
+            isinstance(part, ast.Constant | ast.JoinedStr) for part in node.exc.args
+        ):
+            node.exc = node.exc.func
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        self.generic_visit(node)
+        for line in node.body:  # what says that a name is a field; of which type, nobody asks
+            if isinstance(line, ast.AnnAssign) and "ClassVar" not in _names(line.annotation):
+                line.annotation = ast.Name("int")
+        return node
+
+    def visit_For(self, node: ast.For) -> ast.For | None:
+        before = len(node.body)
+        self.generic_visit(node)
+        checked = len(node.body) < before
+        return None if checked and all(_only_names(line) for line in node.body) else node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
+        return node
+
+
+def _only_names(line: ast.stmt) -> bool:
+    """Whether a line does nothing but give names to values: what is left of a loop that checked them."""
+    return isinstance(line, ast.Assign) and all(isinstance(target, ast.Name) for target in line.targets)
+
+
+class _Dead(ast.NodeTransformer):
+    """Drops definitions and constants of modules and classes that are not live."""
+
+    def __init__(self, module: str, live: set[str]):
+        self.module, self.live = module, live
+
+    def visit_Module(self, node: ast.Module) -> ast.Module:
+        node.body = [line for line in node.body if _stays(line, self.live, frozenset())]
+        for line in node.body:
+            if isinstance(line, ast.ClassDef):
+                fixed = _called_from_outside(self.module, line.name)
+                line.body = [part for part in line.body if _stays(part, self.live, fixed)] or [ast.Pass()]
+        return node
+
+
+def _stays(line: ast.stmt, live: set[str], fixed: frozenset[str]) -> bool:
+    if isinstance(line, ast.FunctionDef):
+        return line.name in live or line.name in fixed or line.name.startswith("__")
+    if isinstance(line, ast.ClassDef):
+        return line.name in live
+    if isinstance(line, ast.Assign):
+        return bool(live & _names(ast.Tuple(line.targets)))
+    if isinstance(line, ast.If):
+        return not (isinstance(line.test, ast.Name) and line.test.id == "TYPE_CHECKING")
+    if isinstance(line, ast.AnnAssign) and line.value is None:
+        return "ClassVar" not in _names(line.annotation)
+    return not isinstance(line, ast.Pass)
+
+
+def _called_from_outside(module: str, name: str) -> frozenset[str]:
+    """Names of the class that a base class of somebody else's has too, and may call."""
+    cls = getattr(import_module(module), name)
+    bases = [base for base in cls.__mro__[1:] if base.__module__.partition(".")[0] != module.partition(".")[0]]
+    return frozenset(name for base in bases if base is not object for name in vars(base))
+
+
+def _live(trees: Mapping[str, ast.Module], names: set[str]) -> set[str]:
+    """All names that what stays mentions."""
+    live = set(names)
+    before = -1
+    while before != (before := len(live)):
+        for module, tree in trees.items():
+            for line in tree.body:
+                if not isinstance(line, ast.Import | ast.ImportFrom) and _stays(line, live, frozenset()):
+                    live |= _mentioned(module, line, live)
+    return live
+
+
+def _mentioned(module: str, line: ast.stmt, live: set[str]) -> set[str]:
+    if not isinstance(line, ast.ClassDef):
+        return _names(line)
+    fixed = _called_from_outside(module, line.name)
+    parts = [part for part in line.body if _stays(part, live, fixed)]
+    return set().union(*(_names(part) for part in [*line.bases, *line.decorator_list, *line.keywords, *parts]))
+
+
+def _names(node: ast.AST) -> set[str]:
+    """Identifiers in `node`, but for the name that it defines."""
+    return set(_identifiers(node))
+
+
+def _identifiers(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            yield part.id
+        elif isinstance(part, ast.Attribute):
+            yield part.attr
+        elif isinstance(part, ast.alias):
+            yield from part.name.split(".")
+
+
+def _imported(trees: Mapping[str, ast.Module], roots: set[str]) -> set[str]:
+    """The modules, of those that there are, that the roots import in turn, and the packages that they lie in."""
+    found: set[str] = set()
+    pending = set(roots)
+    while pending:
+        module = pending.pop()
+        found.add(module)
+        package = module.rpartition(".")[0]
+        names = {package} if package else set()
+        for node in ast.walk(trees[module]):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            elif isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+        pending |= {name for name in names if name in trees} - found
+    return found
+
+
+def _drop_imports(tree: ast.Module) -> None:
+    """Imports that bind a name which the module does not mention."""
+    used = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
+    for node in ast.walk(tree):
+        for field in ("body", "orelse", "finalbody"):
+            lines = getattr(node, field, None)
+            if not isinstance(lines, list):
+                continue
+            for line in lines:
+                if isinstance(line, ast.Import | ast.ImportFrom):
+                    line.names = [
+                        alias for alias in line.names if (alias.asname or alias.name.partition(".")[0]) in used
+                    ]
+            kept = [line for line in lines if not (isinstance(line, ast.Import | ast.ImportFrom) and not line.names)]
+            if len(kept) < len(lines):
+                setattr(node, field, kept or ([] if isinstance(node, ast.Module) or field != "body" else [ast.Pass()]))
+
+
+def _size(trees: Mapping[str, ast.Module]) -> int:
+    return sum(len(ast.unparse(tree)) for tree in trees.values())

@@ -1,0 +1,181 @@
+"""The packed script: alone, it does what the framework does, to the last bit."""
+
+import hashlib
+import json
+import lzma
+import re
+from base64 import b85decode
+from pathlib import Path
+
+import pytest
+from runs import composed, run
+from submit.standalone import run_script, site
+
+from golf.paths import PACKAGE
+from golf.submit.pack import modules, pack, packed_config
+from golf.tracker import jsonl
+
+DATA = str(PACKAGE / "data" / "fixture")
+DIGESTS = {
+    "tokenizer": {"file": "fineweb_8192_bpe.model"},
+    "train": [{"file": f"fineweb_train_{i:06d}.bin"} for i in range(128)],
+    "val": [{"file": "fineweb_val_000000.bin"}],
+}
+
+OWN = """\
+from own_help import TWO
+from golf.ttt.strategy import NoTTT
+
+class Mine(NoTTT):
+    def adapt(self, model, ledger, events):
+        model.times = TWO
+
+    def unused(self):
+        return 7
+"""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> Path:
+    return site(tmp_path_factory.mktemp("alone") / "site")
+
+
+@pytest.fixture(scope="module")
+def framework(tmp_path_factory) -> tuple[Path, dict]:
+    directory = tmp_path_factory.mktemp("framework")
+    return directory, run(directory)
+
+
+@pytest.fixture(scope="module")
+def script(framework, alone, tmp_path_factory) -> Path:
+    """A folder in which the script has run."""
+    folder = tmp_path_factory.mktemp("script")
+    (folder / "train_gpt.py").write_bytes(pack(composed("experiment=tiny"), framework[1]["provenance"]["data"]))
+    done = run_script(alone, folder, "--data", DATA)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (folder / "train_seed1337.log").read_text()
+    return folder
+
+
+def log(path: Path) -> list[tuple[str, dict | str]]:
+    pairs = [line.split(" ", 1) for line in path.read_text().splitlines()]
+    return [(word, json.loads(text) if text.startswith("{") else text) for word, text in pairs]
+
+
+def curve(pairs, stage: str) -> list[dict]:
+    """Without what a clock says."""
+    return [{k: v for k, v in fields.items() if k != "tokens_per_second"} for word, fields in pairs if word == stage]
+
+
+def source(config) -> dict[str, str]:
+    return modules(packed_config(config, DIGESTS))
+
+
+def test_it_reproduces_the_framework_to_the_last_bit(framework, script):
+    directory, results = framework
+    pairs = log(script / "train_seed1337.log")
+    for stage in ("train", "validate", "ttt"):
+        lines = [line for line in jsonl.read(directory) if line.get("stage") == stage and line["kind"] == "metrics"]
+        told = [{k: v for k, v in line.items() if k not in ("time", "kind", "stage")} for line in lines]
+        assert curve(pairs, stage) == curve([(stage, line) for line in told], stage) != []
+    assert (script / "seed1337/artifact.golf").read_bytes() == (directory / "artifact.golf").read_bytes()
+    word, score = pairs[-1]
+    assert word == "score"
+    assert score == {key: results[key] for key in score}
+    finished = {fields["stage"]: fields["result"] for word, fields in pairs if word == "finished"}
+    for name in ("quantized", "sliding"):
+        assert finished["evaluate"][name] == results[name]
+
+
+def test_its_log_begins_with_its_digest_and_its_configuration(script):
+    (first, digest), (second, config), *_ = log(script / "train_seed1337.log")
+    assert (first, second) == ("sha256", "config")
+    assert digest == hashlib.sha256((script / "train_gpt.py").read_bytes()).hexdigest()
+    framework = composed("experiment=tiny")
+    for group in ("model", "optimizer", "trainer", "quantizer", "codec", "ttt"):
+        assert config[group] == framework[group]
+    assert config["data"]["seed"] == 1337
+
+
+def test_another_seed_and_the_default_data_directory(script, alone, tmp_path):
+    (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
+    (tmp_path / "data").symlink_to(DATA)
+    done = run_script(alone, tmp_path, "--seed", "42")
+    assert done.returncode == 0, done.stderr
+    expected = run(tmp_path / "framework", "seed=42")
+    assert log(tmp_path / "train_seed42.log")[-1][1]["val_bpb"] == expected["val_bpb"]
+
+
+def test_an_artifact_alone(script, alone, tmp_path):
+    (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
+    done = run_script(alone, tmp_path, "--data", DATA, "--evaluate", str(script / "seed1337/artifact.golf"))
+    assert done.returncode == 0, done.stderr
+    assert log(tmp_path / "evaluate.log")[-1] == log(script / "train_seed1337.log")[-1]
+    assert not list(tmp_path.glob("seed*/*"))
+
+
+def test_under_torchrun(script, alone, tmp_path):
+    (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    done = run_script(alone, tmp_path, "--data", DATA, launcher=torchrun)
+    assert done.returncode == 0, done.stderr
+    one, two = (log(folder / "train_seed1337.log") for folder in (script, tmp_path))
+    assert [word for word, _ in two] == [word for word, _ in one]
+    assert dict(two[2:3])["machine"]["ranks"] == 2
+    for ours, theirs in zip(curve(two, "train")[:5], curve(one, "train")[:5], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
+
+
+def test_its_arguments(script, alone):
+    done = run_script(alone, script, "--help")
+    assert set(re.findall(r"--\w+", done.stdout)) == {"--help", "--seed", "--data", "--evaluate"}
+
+
+def test_it_reads_no_environment_but_torchruns():
+    asked = set()
+    for text in source(composed("experiment=record")).values():
+        assert "getenv" not in text
+        for line in text.splitlines():
+            asked |= set(re.findall(r"environ(?:\.\w+\(|\[)'(\w+)'|'(\w+)'in os\.environ", line))
+        assert text.count("environ") == len(re.findall(r"environ(?:\.\w+\(|\[)'\w+'|'\w+'in os\.environ", text))
+    # The last one is set, for cuBLAS, and not read.
+    names = {"RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "CUBLAS_WORKSPACE_CONFIG"}
+    assert {name for pair in asked for name in pair if name} == names
+
+
+def test_the_records_script_has_at_most_24000_bytes():
+    assert len(pack(composed("experiment=record"), DIGESTS)) <= 24_000
+
+
+def test_it_is_one_file_of_lzma_and_base85():
+    script = pack(composed("experiment=record"), DIGESTS)
+    (payload,) = re.findall(rb"b85decode\(b'([^']*)'\)", script)
+    program = lzma.decompress(b85decode(payload)).decode()
+    assert "class GPT" in program
+    assert len(script) - len(payload) < 100
+
+
+def test_it_holds_only_what_the_run_needs():
+    record = source(composed("experiment=record"))
+    assert not any(name.startswith(("golf.app", "golf.cache", "golf.tracker", "golf.pipeline")) for name in record)
+    for change, gone in {
+        "ttt=none": {"golf.ttt.score_first", "golf.ttt.hash_embed"},
+        "quantizer=rtn": {"golf.quantizer.gptq", "golf.quantizer.hessian"},
+        "optimizer=adamw": {"golf.optim.muon", "golf.optim.muon_adamw"},
+        "codec=lzma": {"golf.codec.brotli"},
+    }.items():
+        changed = source(composed("experiment=record", change))
+        assert record.keys() - changed.keys() >= gone
+    text = "\n".join(record.values())
+    for word in ("hydra", "omegaconf", "wandb", "did you mean", "must be at least", '"""'):
+        assert word not in text
+
+
+def test_a_class_of_ones_own_travels_along(tmp_path, monkeypatch):
+    (tmp_path / "own_ttt.py").write_text(OWN)
+    (tmp_path / "own_help.py").write_text("TWO = 2\nTHREE = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = composed("experiment=record", "ttt=none")
+    found = source({**config, "ttt": {"_target_": "own_ttt.Mine"}})
+    assert "unused" not in found["own_ttt"]
+    assert found["own_help"] == "TWO=2"

@@ -1,0 +1,118 @@
+"""Shaking leaves out what is not reached, and what is left does the same."""
+
+import subprocess
+import sys
+from textwrap import dedent
+
+import pytest
+
+from golf.submit.shake import shaken
+
+MODULES = {
+    "shake_errors": """\
+        def require(holds, words):
+            if not holds:
+                raise ValueError(words)
+        """,
+    "shake_base": """\
+        from dataclasses import dataclass
+        from typing import ClassVar
+
+        LIMIT = 3
+        UNUSED = 4
+
+        class Base:
+            kind: ClassVar[str]
+            def run(self):
+                return self.part() + LIMIT
+            def check(self):
+                return "words that nobody reads"
+
+        @dataclass
+        class Point:
+            x: "int" = 1
+            def moved(self):
+                return Point(self.x + 1)
+            def never(self):
+                return other()
+
+        def other():
+            return 5
+        """,
+    "shake_main": """\
+        import collections
+        import json
+        from shake_base import Base, Point, other
+
+        class Mine(Base, collections.UserDict):
+            kind = "mine"
+            def part(self):
+                total = 0
+                for i in range(4):
+                    total = total + i
+                return total
+            def __missing__(self, key):
+                return key
+            def keys(self):
+                return ["called by a base of somebody else's"]
+            def unused(self):
+                return json.dumps({})
+
+        def main():
+            mine = Mine()
+            if mine["a"] != "a":
+                raise ValueError(f"{mine} is wrong")
+            return [mine.run(), Point().moved().x, list(mine.keys())]
+        """,
+}
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> dict[str, str]:
+    for name, text in MODULES.items():
+        (tmp_path / f"{name}.py").write_text(dedent(text))
+    monkeypatch.syspath_prepend(tmp_path)
+    return shaken({name: dedent(text) for name, text in MODULES.items()}, "shake_main", [], ["main"])
+
+
+def test_what_is_left_does_the_same(small, tmp_path):
+    results = []
+    for name, sources in {"whole": {k: dedent(v) for k, v in MODULES.items()}, "small": small}.items():
+        (tmp_path / name).mkdir()
+        for module, text in sources.items():
+            (tmp_path / name / f"{module}.py").write_text(text)
+        command = [sys.executable, "-c", "import shake_main; print(shake_main.main())"]
+        done = subprocess.run(command, cwd=tmp_path / name, capture_output=True, text=True, check=True)
+        results.append(done.stdout)
+    assert results[0] == results[1] == '[9, 2, ["called by a base of somebody else\'s"]]\n'
+
+
+def test_what_is_not_reached_is_gone(small):
+    text = "\n".join(small.values())
+    for gone in ("UNUSED", "check", "unused", "json", "other", "never", "is wrong", "ClassVar"):
+        assert gone not in text, gone
+    assert "__missing__" in text
+    assert small.keys() == {"shake_base", "shake_main"}
+
+
+def test_checks_of_the_configuration_go_and_nothing_else():
+    errors = "from golf.errors import require\n"
+    body = """\
+        def main(values):
+            for value in values:
+                size = value * 2
+                require(size > 0, f"{size} is too small")
+            x = 1
+            for i in range(3):
+                x = x * 2
+            for group in values:
+                group["a"] = 1
+            require(x > 0, "no")
+            return x
+        """
+    text = shaken({"m": errors + dedent(body)}, "m", [], ["main"])["m"]
+    assert "require" not in text
+    assert text.count("for ") == 2
+    own = shaken({"m": "def require(a, b):\n    assert a\n" + dedent(body)}, "m", [], ["main"])["m"]
+    assert own.count("require(") == 3
+    assert "too small" not in own
