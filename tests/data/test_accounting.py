@@ -22,12 +22,12 @@ from golf.events import Listener
 TEXT = "the quick brown fox jumps over the lazy dog and then the dog jumps over the fox again " * 4
 SHIPPED = Fixture(val_tokens=None, seed=None, order="global").open(Listener())
 EXACT = ("small", "shipped")  # made by golf.data.prepare: decoding gives back the text
-ALL = (*EXACT, "sp8192", "prefixed")
+ALL = (*EXACT, "sp8192", "phrases")
 
 SPACES = ["▁", " ", "   ", "\t", "\n\n", "\r\n", "\u00a0", "\u3000", "\u2028", "\x0b", "\x1c", "\x85"]
 CHANGED = ["½", "…", "ﬁ", "™", "℃", "´", "ｶﾞ", "e\u0301"]
 CONTROLS = ["\x00", "\x01", "\x7f", "\u200b", "\u200d", "\ufeff", "\ufffd", "\U000e0001"]
-PLAIN = ["the", " dog", "x", "日本", "ж", "😀", "👩‍👩‍👧", "ȩ\u0323\u0301"]
+PLAIN = ["the", " dog", "the lazy dog", "x", "日本", "ж", "😀", "👩‍👩‍👧", "ȩ\u0323\u0301"]
 fuzz = settings(deadline=None)
 anything = st.lists(st.text(max_size=8) | st.sampled_from(SPACES + CHANGED + CONTROLS + PLAIN), max_size=12).map(
     "".join
@@ -61,12 +61,18 @@ def accountants(tmp_path_factory, sp8192, train):
         "small": accountant(small),
         "shipped": accountant(SHIPPED.tokenizer),
         "sp8192": accountant(sp8192),
-        "prefixed": train(),
+        "phrases": train(split_by_whitespace=False, vocab_size=350),  # and it puts a space before the text
     }
 
 
 def size(text: str) -> int:
     return len(text.encode())
+
+
+def test_a_piece_of_several_words(accountants):
+    model = accountants["phrases"].model
+    assert "▁lazy▁dog" in model.encode("the lazy dog", out_type=str)
+    assert accountants["phrases"].of_text("the lazy dog").counted == 12
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -93,7 +99,7 @@ def test_our_own_tokenizer_changes_nothing_but_what_it_takes_for_a_space(account
     assert account.respaced == ("▁" in text)
 
 
-@pytest.mark.parametrize("name", ["sp8192", "prefixed"])
+@pytest.mark.parametrize("name", ["sp8192", "phrases"])
 @fuzz
 @given(
     parts=st.lists(st.sampled_from([" ", "▁", "\t", "\n ", "\u3000", "the", "x", "日", "😀", *CHANGED]), max_size=20)
