@@ -30,7 +30,7 @@ class Unexplained(Exception):
 class Account:
     """Of one document or, added up, of many. Where the text is known, counted = text + white_space + characters.
 
-    Bytes are of UTF-8. White space is what Unicode says, and "▁", which SentencePiece takes for a space.
+    Bytes are of UTF-8. White space is what `str.isspace` says, and "▁", which SentencePiece takes for a space.
     """
 
     documents: int = 0
