@@ -11,7 +11,7 @@ import numpy as np
 
 from golf.data.digest import sha256
 from golf.data.loader import Order
-from golf.data.shard import Contents, read_contents, read_shard, shard_length
+from golf.data.shard import Contents, read_contents, read_shard, require_vocabulary, shard_length
 from golf.data.tokenizer import ByteTable, read_byte_table
 from golf.errors import UserError, require
 from golf.events import Listener
@@ -82,11 +82,7 @@ class Dataset:
         self.validation(seq_len)
         for file, contents in self._contents.items():
             if contents.largest >= vocab_size:
-                position = int(np.argmax(read_shard(file) >= vocab_size))
-                raise UserError(
-                    f"{file}: token {read_shard(file)[position]} at position {position} is not in the vocabulary of "
-                    f"{vocab_size}: the shards were made with another tokenizer than {self.tokenizer}"
-                )
+                require_vocabulary(file, vocab_size, self.tokenizer)
 
     def digests(self) -> dict[str, Any]:
         """What identifies the data: SHA-256 and token count of each shard, how many of the validation tokens are used

@@ -75,3 +75,14 @@ def read_contents(path: Path) -> Contents:
             digest.update(chunk)
             largest = max(largest, int(np.frombuffer(chunk, "<u2").max()))
     return Contents(digest.hexdigest(), tokens, largest)
+
+
+def require_vocabulary(path: Path, vocab_size: int, tokenizer: Path) -> None:
+    """Raises UserError if a token of the shard is none of the `vocab_size` ids of the tokenizer."""
+    tokens = read_shard(path)
+    foreign = np.flatnonzero(tokens >= vocab_size)
+    if len(foreign):
+        raise UserError(
+            f"{path}: token {tokens[foreign[0]]} at position {foreign[0]} is not in the vocabulary of {vocab_size}: "
+            f"the shards were made with another tokenizer than {tokenizer}"
+        )

@@ -18,8 +18,8 @@ SPACE = "▁"  # how SentencePiece writes a space
 class ByteTable:
     """Bytes of normalised text per token id; three arrays of the vocabulary's length.
 
-    Summed over a document that follows a BOS, `bytes_of` is the UTF-8 length of its decoded text: the model puts a
-    space before the first word, and the BOS, a boundary, takes it off the count again.
+    Summed over a document that follows a BOS, `bytes_of` is the UTF-8 length of its decoded text (golf.data.accounting
+    checks it): where the model puts a space before the first word, the BOS, a boundary, takes it off the count again.
     """
 
     base_bytes: np.ndarray  # int16: UTF-8 length without a leading "▁"; 1 for a byte, 0 for a boundary
