@@ -10,7 +10,7 @@ those of `observe.golf`:
     raw, ema           the checkpoint's weights
     tensors, artifact  what the artifact decodes to, and its bytes
     unigram … ttt      the scores in results.json
-    code               bytes of the code that a submission needs
+    code               which modules a submission needs
     kernels, graphs    which kernels training launches and how often, and how many compiled graphs
     tracked            what W&B recorded: curves and artifacts
     answer             what a command says that runs no job

@@ -25,15 +25,19 @@ from torch.autograd.profiler import profile
 
 from golf import app
 from golf.artifact import Quantized, read_artifact
+from golf.cache.entries import user_cache
 from golf.checkpoint import read_checkpoint
 from golf.container import read_container
-from golf.run_files import ARTIFACT, CHECKPOINT, read_results
+from golf.run_files import ARTIFACT, CHECKPOINT, CONFIG, read_results
 from golf.stages.stage import Work
 from golf.stages.train import Train
+from golf.submit.pack import modules, packed_config
 from golf.tracker import jsonl
 
 Observed = dict[str, Any]
 
+PACKED = user_cache(None, "code").resolve()
+PACKED.mkdir(parents=True, exist_ok=True)
 SCORES = ("unigram", "prequant", "quantized", "sliding", "ttt")
 CLOCKS = {"time", "seconds", "tokens_per_second", "peak_memory_gib"}  # in lines of metrics.jsonl
 REPEATED = {"key", "val_bpb", "ema_val_bpb"}  # a stage's key repeats what was asked, and bits what nats say
@@ -46,6 +50,8 @@ def golf(directory: Path, *arguments: str) -> Observed:
     """
     work = directory / "work"
     work.mkdir(parents=True)
+    (directory / "golf").mkdir()
+    (directory / "golf" / "code").symlink_to(PACKED)  # packing anew what is packed already takes seconds
     launched: Counter[str] = Counter()
     with _command(work, *arguments, "hydra.run.dir=run") as (out, err), _kernels_of_training(launched):
         try:
@@ -66,12 +72,18 @@ def golf(directory: Path, *arguments: str) -> Observed:
         "tracked": [(sorted({*chain(*each.history)}), len(each.artifacts)) for each in wandb_reader.runs(run)],
         "data": [results["provenance"]["data"][split] for split in ("train", "val")],
         "steps": [results["train"][unit] for unit in ("steps", "tokens")],
-        "code": results["code_bytes"],
+        "code": _packed_modules(run, results),
         **{name: results[name] for name in SCORES},
         **_said(run),
         **_weights(run / CHECKPOINT),
         **_artifact(run / ARTIFACT),
     }
+
+
+def _packed_modules(run: Path, results: Mapping[str, Any]) -> list[str]:
+    """Names of the modules that a submission of the run needs."""
+    config = yaml.safe_load((run / CONFIG).read_text())
+    return sorted(modules(packed_config(config, results["provenance"]["data"])))
 
 
 def changed(before: Observed, after: Observed) -> set[str]:
