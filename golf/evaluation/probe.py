@@ -67,7 +67,9 @@ class ProbeAt:
             raise IllegalScore(f"{CAUSAL}: the loss at {position} moves when the tokens after {start + at} are changed")
 
         ids, _ = as_it_is.sequences(whole.start, window.seq_len)
-        logits = reader.logits(model, ids, torch.arange(window.seq_len, device=ids.device)[None] == at)
+        # Of all positions, as above: another number of rows may be rounded another way.
+        every = reader.logits(model, ids, torch.arange(window.seq_len, device=ids.device)[None] < int(whole.end[0]))
+        logits = every[at : at + 1]
         words = torch.arange(vocabulary, device=ids.device)
         nats = torch.cat([reader.nats(logits.expand(len(some), -1), some) for some in words.split(ROWS_AT_ONCE)])
         errors = [abs((-nats.double()).exp().sum().item() - 1)]
