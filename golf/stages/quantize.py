@@ -1,5 +1,6 @@
 """checkpoint → artifact: quantizes the averaged weights and packs them."""
 
+import time
 from typing import Any
 
 from golf import dist
@@ -23,7 +24,9 @@ class Quantize(Stage):
     def run(self, work: Work) -> dict[str, Any]:
         checkpoint = read_checkpoint(work.files.get(CHECKPOINT), "cpu")
         model = work.load_model(checkpoint["ema"] or checkpoint["raw"])
+        started = time.perf_counter()
         state = work.build("quantizer").quantize(model, work.loader(), work.events)
+        seconds = {"quantize": time.perf_counter() - started}
         if dist.is_main():
             write_artifact(
                 work.files.path(ARTIFACT),
@@ -33,5 +36,6 @@ class Quantize(Stage):
                 codec=work.config["codec"],
             )
         dist.barrier()
+        seconds["pack"] = time.perf_counter() - started - seconds["quantize"]
         size = work.files.path(ARTIFACT).stat().st_size
-        return {"artifact_bytes": size, "bytes_per_tensor": bytes_per_tensor(state)}
+        return {"artifact_bytes": size, "bytes_per_tensor": bytes_per_tensor(state), "seconds": seconds}

@@ -1,0 +1,32 @@
+"""`python -m golf.submit`: the folder that is handed in, from the runs of its seeds."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from golf.errors import UserError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m golf.submit", description=__doc__)
+    parser.add_argument("directories", nargs="+", help="of runs or of a sweep; and KEY=VALUE for conf/submission.yaml")
+    parser.add_argument("--output", type=Path, default=Path("submission"), help="the folder (default: submission)")
+    parser.add_argument("--logs", type=Path, help="where the script was run (default: OUTPUT-runs)")
+    arguments = parser.parse_args()
+    try:
+        from golf.submit.submit import submit
+    except ModuleNotFoundError as error:
+        print(f"golf: error: {error.name} is missing: pip install 'golf[submit]'", file=sys.stderr)
+        return 2
+    try:
+        overrides = [word for word in arguments.directories if "=" in word and not Path(word).exists()]
+        directories = [Path(word) for word in arguments.directories if word not in overrides]
+        logs = arguments.logs or arguments.output.with_name(f"{arguments.output.name}-runs")
+        return 0 if submit(directories, overrides, arguments.output, logs) else 1
+    except UserError as error:
+        print(f"golf: error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Is it a submission that a reviewer can believe? The four conditions, the three budgets, provenance and logs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from golf.limits import EVAL_SECONDS, TOTAL_BYTES, TRAIN_SECONDS
+from golf.provenance import code_digest
+from golf.report.runs import differing
+from golf.submit.evidence import Seed
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that has to hold. `found` says what was seen, `margin` what is left of a budget."""
+
+    name: str
+    holds: bool
+    found: str
+    margin: float | None = None
+
+
+@dataclass(frozen=True)
+class Audit:
+    checks: Sequence[Check]
+
+    @property
+    def passed(self) -> bool:
+        return all(check.holds for check in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"verdict": "pass" if self.passed else "fail", "checks": [asdict(check) for check in self.checks]}
+
+
+def audit(seeds: Sequence[Seed], script_sha256: str) -> Audit:
+    """Look at all seeds together; `script_sha256` is that of the packed script."""
+    return Audit([*_conditions(seeds), *_budgets(seeds), *_provenance(seeds), *_logs(seeds, script_sha256)])
+
+
+def _conditions(seeds: Sequence[Seed]) -> list[Check]:
+    """From what ledger and probe wrote down during the pass that made the score."""
+    facts = [_facts_of_final(seed) for seed in seeds]
+    probed = min(each.get("probed", 0) for each in facts)
+    moved = max(each.get("causality", 0.0) for each in facts)
+    off = max(each.get("normalisation", 0.0) for each in facts)
+    whole = all(each["targets"] == seed.run.val_targets for each, seed in zip(facts, seeds, strict=True))
+    tried = f"at {probed} places of each pass"
+    ledger = "the ledger handed out no token before it was scored"
+    once = f"each of {facts[0]['targets']:,} targets was scored once, in order"
+    return [
+        Check("condition 1: causal", probed > 0, f"no loss moved by more than {moved:.1g} nats, tried {tried}"),
+        Check("condition 2: normalised", probed > 0, f"probabilities sum to 1 within {off:.1g}, tried {tried}"),
+        Check("condition 3: score before update", True, ledger),
+        Check("condition 4: one pass", whole, once if whole else "not every target was scored"),
+    ]
+
+
+def _facts_of_final(seed: Seed) -> Mapping[str, Any]:
+    """Of the pass whose score counts."""
+    ttt = seed.run.records["ttt"]["result"]
+    return ttt["facts"] if ttt["ttt"] is not None else seed.run.records["evaluate"]["result"]["facts"]["sliding"]
+
+
+def _budgets(seeds: Sequence[Seed]) -> list[Check]:
+    budgets = (
+        ("train_seconds", "training and GPTQ", TRAIN_SECONDS, "s"),
+        ("eval_seconds", "evaluation", EVAL_SECONDS, "s"),
+        ("total_bytes", "code and artifact", TOTAL_BYTES, "bytes"),
+    )
+    checks = []
+    for name, what, limit, unit in budgets:
+        most = max(seed.figures[name] for seed in seeds)
+        found = f"{most:,.0f} of {limit:,.0f} {unit} at most"
+        checks.append(Check(f"budget: {what}", most <= limit, found, limit - most))
+    return checks
+
+
+def _provenance(seeds: Sequence[Seed]) -> list[Check]:
+    """Complete, the same for all seeds, and of the code that the script is packed from."""
+    facts: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+        "code": lambda provenance: provenance["code_sha256"],
+        "data": lambda provenance: provenance["data"],
+        "versions": lambda provenance: provenance["versions"],
+        "device": lambda provenance: provenance["device"]["name"],
+        "processes": lambda provenance: provenance["ranks"],
+    }
+    records = [record for seed in seeds for record in seed.run.records.values()]
+    checks = []
+    for name, fact in facts.items():
+        alike = not differing([fact(record["provenance"]) for record in records])
+        found = "the same in all stages of all seeds" if alike else "differs between stages or seeds"
+        checks.append(Check(f"provenance: {name}", alike, found))
+    states = [record["provenance"]["git"] for record in records]
+    clean = all(state is not None and not state["dirty"] for state in states)
+    commit = states[0]["commit"] if clean and states[0] else "code that is in no commit made a stage"
+    here = all(record["provenance"]["code_sha256"] == code_digest() for record in records)
+    other = "the package is not that of the runs: check out their commit, or run them again"
+    return [
+        *checks,
+        Check("provenance: commit", clean, commit),
+        Check("provenance: script", here, "packed from the code of the runs" if here else other),
+    ]
+
+
+def _logs(seeds: Sequence[Seed], script_sha256: str) -> list[Check]:
+    """Written by this very script to its end, with the scores that are claimed."""
+    missing = [str(seed.seed) for seed in seeds if seed.log is None or seed.log.score is None]
+    others = [str(seed.seed) for seed in seeds if seed.log is not None and seed.log.sha256 != script_sha256]
+    whole, own = not missing, not others
+    elsewhere = [str(seed.seed) for seed in seeds if seed.log is not None and not _same_data(seed)]
+    data = f"on other data than the run: seed {', '.join(elsewhere)}" if elsewhere else "on the data of the runs"
+    return [
+        Check("logs: complete", whole, "one for each seed" if whole else f"missing for seed {', '.join(missing)}"),
+        Check("logs: by the script", own, script_sha256 if own else f"of another script: seed {', '.join(others)}"),
+        Check("logs: data", not elsewhere, data),
+    ]
+
+
+def _same_data(seed: Seed) -> bool:
+    """Whether the script read the tokenizer, the validation shards and as many training shards as the run did."""
+    assert seed.log is not None
+    data = seed.run.results["provenance"]["data"]
+    told = {"train": len(data["train"]), "val": [shard["sha256"] for shard in data["val"]]}
+    return seed.log.data == {**told, "targets": seed.run.val_targets, "tokenizer": data["tokenizer"]["sha256"]}

@@ -1,0 +1,72 @@
+"""What is known of each seed: what the framework's run left, and the log that the packed script wrote."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from golf.errors import UserError
+from golf.report.runs import Run
+
+
+@dataclass(frozen=True)
+class ScriptLog:
+    """A log of the packed script, read back (see golf.submit.script). finished: by stage, its `result` among others."""
+
+    path: Path
+    sha256: str
+    config: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    data: Mapping[str, Any]
+    finished: Mapping[str, Mapping[str, Any]]
+    score: Mapping[str, Any] | None
+
+
+def read_log(path: Path) -> ScriptLog:
+    """Raises UserError if it is no log of a packed script. One of a run that did not end has no score."""
+    try:
+        pairs = [line.split(" ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
+        (first, digest), (second, config), *rest = pairs
+        if (first, second) != ("sha256", "config"):
+            raise ValueError("its first lines are not its digest and its configuration")
+        lines = [(word, json.loads(text)) for word, text in rest]
+        first = dict(reversed(lines))  # of each word its first line
+        machine, data = first["machine"], first["data"]
+        finished = {fields["stage"]: fields for word, fields in lines if word == "finished"}
+        score = next((fields for word, fields in lines if word == "score"), None)
+        return ScriptLog(path, digest, json.loads(config), machine, data, finished, score)
+    except (ValueError, OSError, LookupError) as error:
+        raise UserError(f"{path}: is no log of a packed script ({error})") from error
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One seed: the framework's run and, once the script has run, its log."""
+
+    run: Run
+    log: ScriptLog | None
+
+    @property
+    def seed(self) -> int:
+        return self.run.seed
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Scores, bytes and seconds: the log's, or the framework's as long as there is none."""
+        if self.log is not None and self.log.score is not None:
+            results = {stage: fields["result"] for stage, fields in self.log.finished.items()}
+            scored = self.log.score
+        else:
+            results = {stage: record["result"] for stage, record in self.run.records.items()}
+            scored = self.run.results
+        seconds = {
+            "train_seconds": results["train"]["seconds"] + results["quantize"]["seconds"]["quantize"],
+            "eval_seconds": sum(results["evaluate"]["seconds"].values()) + results["ttt"]["seconds"],
+        }
+        names = ("val_bpb", "val_loss", "artifact_bytes", "code_bytes", "total_bytes")
+        return {name: scored[name] for name in names} | seconds
+
+    @property
+    def steps(self) -> int:
+        return self.run.records["train"]["result"]["steps"]

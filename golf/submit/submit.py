@@ -1,0 +1,105 @@
+"""Pack, audit, and write the folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from golf.config.names import no_such
+from golf.errors import UserError, require
+from golf.paths import config_dir
+from golf.report.runs import read_runs
+from golf.report.variants import variants
+from golf.run_files import CONFIG
+from golf.submit.audit import Audit, audit
+from golf.submit.evidence import Seed, read_log
+from golf.submit.folder import SCRIPT, About, commands, digest, write_folder
+from golf.submit.pack import GROUPS, pack, packed_config
+
+MISSING = "???"  # as Hydra's files say it
+
+
+def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, logs: Path) -> bool:
+    """Write the folder from the runs of one variant; whether the audit passed.
+
+    overrides: KEY=VALUE of conf/submission.yaml. logs: the directory in which the script was run. Raises UserError for
+    runs that are not of one variant or not whole, and for what conf/submission.yaml lacks.
+    """
+    about = read_about(overrides)
+    runs, without = read_runs(directories)
+    require(not without, f"{next(iter(without), '')}: has no score; give whole runs")
+    of = variants(runs)
+    require(len(of) == 1, f"these are {len(of)} variants ({'; '.join(of)}); give the runs of one")
+    by_seed = {run.seed: run for run in runs}
+    require(len(by_seed) == len(runs), "a seed ran twice; give one run for each")
+    for run in runs:
+        for stage in ("train", "quantize", "evaluate", "ttt"):
+            require(stage in run.records, f"{run.directory}: the record of {stage}, which made its score, is gone")
+    config = yaml.safe_load((runs[0].directory / CONFIG).read_text(encoding="utf-8"))
+    config |= {group: runs[0].config[group] for group in (*GROUPS, "data", "seed")}  # of what made the score
+    data = runs[0].results["provenance"]["data"]
+    script = pack(config, data)
+    seeds = [Seed(run, _log(logs, seed)) for seed, run in sorted(by_seed.items())]
+    verdict = audit(seeds, digest(script))
+    packed = packed_config(config, data)
+    write_folder(folder, about, script, packed, seeds, verdict, changes(packed))
+    _print(verdict, folder, logs, seeds)
+    return verdict.passed
+
+
+def read_about(overrides: Sequence[str]) -> About:
+    """conf/submission.yaml with what the command line changes. Raises UserError for a key that is unknown, or not said
+    at all."""
+    about = yaml.safe_load((config_dir() / "submission.yaml").read_text(encoding="utf-8"))
+    for key, _, value in (override.partition("=") for override in overrides):
+        if key not in about:
+            raise UserError(no_such("key", key, key, about))
+        about[key] = value
+    missing = [key for key, value in about.items() if value == MISSING]
+    if missing:
+        raise UserError(f"{', '.join(missing)}: not said; add {' '.join(f'{key}=…' for key in missing)} to the command")
+    return About(**about)
+
+
+def changes(packed: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Keys of the groups in which the script differs from the record, with both values."""
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        record = OmegaConf.to_container(compose("config", overrides=["experiment=record"]), resolve=True)
+    assert isinstance(record, dict)
+    found = []
+    for group in GROUPS:
+        here, there = packed[group], record[group]
+        for key in dict.fromkeys([*here, *there]):
+            if here.get(key) != there.get(key) and (group, key) != ("evaluation", "probes"):
+                found.append((f"{group}.{key}", _show(here, key), _show(there, key)))
+    return found
+
+
+def _show(values: Mapping[str, Any], key: str) -> str:
+    return json.dumps(values[key]) if key in values else "–"
+
+
+def _log(logs: Path, seed: int) -> Any:
+    path = logs / f"train_seed{seed}.log"
+    return read_log(path) if path.is_file() else None
+
+
+def _print(verdict: Audit, folder: Path, logs: Path, seeds: Sequence[Seed]) -> None:
+    console = Console()
+    table = Table("check", "", "found")
+    for check in verdict.checks:
+        table.add_row(Text(check.name), "holds" if check.holds else "FAILS", Text(check.found))
+    console.print(table)
+    console.print(Text(f"{folder}: {'ready' if verdict.passed else 'not ready'}"), soft_wrap=True)
+    if any(seed.log is None for seed in seeds):
+        console.print(Text(f"Logs of a submission are the script's own. In {logs}, then this command again:"))
+        script = folder.resolve() / SCRIPT
+        for command in commands(seeds, f"{script.parent}/"):
+            console.print(Text(f"  {command}"), soft_wrap=True)
