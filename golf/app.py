@@ -77,6 +77,9 @@ def lead() -> int:
         print(f"golf: error: {message if code == 1 else ' '.join(message.split())}", file=sys.stderr)
         return code
     finally:
+        for directory in _claimed:
+            with suppress(OSError):
+                Path(directory).rmdir()  # who wrote nothing leaves nothing behind
         if torchrun.active():
             torchrun.release()
 
@@ -156,10 +159,6 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
         raise Ended(str(error), code=2) from error
     except WorkerError as error:
         raise Ended(str(error), code=1) from error
-    finally:
-        if str(directory) in _claimed:
-            with suppress(OSError):
-                directory.rmdir()  # a job that wrote nothing leaves nothing behind
 
 
 def plain(cfg: Any) -> dict[str, Any]:
