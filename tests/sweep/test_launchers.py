@@ -28,10 +28,10 @@ SLURM = {
         cp "$1" "$queue/script"
         export SLURM_JOB_ID=7 SLURM_JOB_NUM_NODES=$(value nodes)
         last=$(value array); last=${last#0-}; last=${last%%%*}
-        for index in $(seq 0 "${last:-0}"); do
+        { for index in $(seq 0 "${last:-0}"); do
             [ -n "$last" ] && export SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$index
             until bash "$queue/script"; ! rm "$queue/requeued"; do :; done
-        done > "$queue/log" 2>&1 < /dev/null &
+        done; touch "$queue/ended"; } > "$queue/log" 2>&1 < /dev/null &
         echo Submitted batch job 7
         """,
     # Runs a command once for each node.
@@ -47,7 +47,12 @@ SLURM = {
         wait
         """,
     "scontrol": '[ "$1" = requeue ] && touch "$queue/requeued"',
-    "sacct": "echo 'JobID|State'",
+    # What has ended and left no result has failed.
+    "sacct": """\
+        echo 'JobID|State'
+        [ -e "$(dirname "$0")/ended" ] && printf '%s|FAILED\\n' 7 7_0 7_1
+        exit 0
+        """,
 }
 
 
@@ -105,7 +110,7 @@ def test_slurm_runs_a_job_again_that_it_took_away(own, slurm):
 
 
 def test_slurm_runs_one_job_on_two_nodes(own, slurm):
-    done = sweep(own, *TRAIN, "launch=slurm", "launch.nnodes=2", "hydra/launcher=slurm")
+    done = sweep(own, *TRAIN, "launch=slurm", "launch.nnodes=2", "launch.rdzv_timeout=60", "hydra/launcher=slurm")
     assert done.returncode == 0, done.stderr
     assert ranks(own) == [2]
     assert "#SBATCH --nodes=2" in (slurm / "script").read_text()
