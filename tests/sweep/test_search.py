@@ -7,7 +7,7 @@ import optuna
 import pytest
 import yaml
 from optuna.trial import TrialState
-from sweeps import statuses, sweep, write_optimizers
+from sweeps import statuses, sweep, table_of, write_optimizers
 
 from golf.tracker import jsonl
 
