@@ -11,9 +11,6 @@ from sweeps import statuses, sweep, table_of, write_optimizers
 
 from golf.tracker import jsonl
 
-# Optuna 2 on what it was written for.
-pytestmark = pytest.mark.filterwarnings("ignore:Deprecated API features")
-
 
 @pytest.fixture
 def own(tmp_path) -> Path:
@@ -73,6 +70,15 @@ def test_a_failed_job_is_a_failed_trial(own):
     assert list(status["objectives"]) == ["artifact_bytes", "val_bpb"]
     assert complete.values == list(status["objectives"].values())
     assert best(own)["solutions"] == [{"params": complete.params, "values": complete.values}]
+
+
+def test_without_a_single_good_trial_it_is_told_why(own):
+    one = ("sweep=ttt_search", "hydra.sweeper.n_trials=1")
+    failed = sweep(own, *one, "optimizer=wrong")
+    assert (failed.returncode, failed.stderr[:36]) == (1, "golf: error: 1 of 1 jobs failed; the")
+    assert "a learning rate of -1.0 is negative" in table_of(failed)
+    nowhere = sweep(own, *one, "hydra/launcher=slurm", PATH=str(own))
+    assert (nowhere.returncode, nowhere.stderr[:39]) == (2, 'golf: error: Could not detect "srun", a')
 
 
 @pytest.mark.parametrize(
