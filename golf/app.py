@@ -24,9 +24,9 @@ from golf.launch import torchrun
 from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
 from golf.paths import PACKAGE, config_dir
-from golf.sweep import status
+from golf.sweep import gpus, status
 from golf.sweep.job_name import job_name, variant
-from golf.sweep.resume import directory_to_resume
+from golf.sweep.sweep import directory_to_resume, sweep_of
 
 # Hydra looks for plugins in the packages `hydra_plugins` along the path.
 sys.path.append(str(PACKAGE / "plugins"))
@@ -77,6 +77,9 @@ def lead() -> int:
         print(f"golf: error: {message if code == 1 else ' '.join(message.split())}", file=sys.stderr)
         return code
     finally:
+        for directory in _claimed:
+            with suppress(OSError):
+                Path(directory).rmdir()  # who wrote nothing leaves nothing behind
         if torchrun.active():
             torchrun.release()
 
@@ -94,29 +97,43 @@ def claim(directory: str) -> str:
 
 
 def sweep_directory(resume: str | None, new: str) -> str:
-    """Where a sweep's jobs lie: in the directory to go on with, or in a new one."""
-    return claim(new) if resume is None else directory_to_resume(resume)
+    """Where a sweep's jobs lie, wherever they run: in the directory to go on with, or in a new one."""
+    return str(Path(claim(new) if resume is None else directory_to_resume(resume)).absolute())
 
 
 # Here and not in `main`, since a sweep's jobs may be run by processes that only import `run_job`.
 OmegaConf.register_new_resolver("claim", claim, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("sweep_directory", sweep_directory, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+OmegaConf.register_new_resolver("gpus_at_most", gpus.at_most, replace=True)
+OmegaConf.register_new_resolver("gpus_from_zero", gpus.from_zero, replace=True)
 
 
-def run_job(cfg: DictConfig) -> float | None:
-    """One run, or one job of a sweep; returns its val_bpb (None if nothing was scored) for sweepers."""
+def run_job(cfg: DictConfig) -> float | tuple[float, ...] | None:
+    """One run, or one job of a sweep; a job returns its objectives (golf.sweep.sweep), or None if it failed."""
     job = HydraConfig.get()
     if job.mode != RunMode.MULTIRUN:
-        return run(cfg, job)
+        run(cfg, job)
+        return None
     if torchrun.active():
         raise Ended(torchrun.NO_SWEEP, code=2)
-    directory = Path(job.runtime.output_dir)
-    return status.run_once(directory, job.overrides.task, lambda: run(cfg, job, sweep=directory.parent))
+    os.chdir(job.runtime.cwd)  # where a cluster's worker may not have begun, and what other paths are relative to
+    directory, sweep = Path(job.runtime.output_dir), sweep_of(cfg)
+
+    def work() -> dict[str, float]:
+        results = run(cfg, job, sweep=directory.parent)
+        return {} if results is None else sweep.values(results)
+
+    # Of several hosts, each of which runs this for the same job, the first keeps its status.
+    main = cfg.launch.get("node_rank", 0) == 0
+    return status.run_once(directory, job.overrides.task, sweep.objectives, work, main=main)
 
 
-def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> float | None:
-    """Check the configuration and run it, as a job of the sweep in a directory if there is one."""
+def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str, Any] | None:
+    """Check the configuration and run it, as a job of the sweep in a directory if there is one.
+
+    Returns the content of results.json; None on a host that does not hold rank 0.
+    """
     directory = Path(job.runtime.output_dir)
     # Classes beside a user's own YAML files; last, so that they hide nothing that is installed.
     own = [source.path for source in job.runtime.config_sources if source.provider == "command-line"]
@@ -124,6 +141,7 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> float | N
     try:
         config = plain(cfg)
         check(config)
+        build(config["sweep"]).check()
         resumed = config["sweep"]["resume"]
         require(sweep is not None or resumed is None, f"sweep.resume={resumed}: goes with -m, as the sweep was started")
         if sweep is not None:
@@ -138,16 +156,11 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> float | N
             sys_path=own,
             logging=plain(job.job_logging),
         )
-        results = build(config["launch"]).run(task, fresh=sweep is not None)
-        return None if results is None else results["val_bpb"]
+        return build(config["launch"]).run(task, fresh=sweep is not None)
     except UserError as error:
         raise Ended(str(error), code=2) from error
     except WorkerError as error:
         raise Ended(str(error), code=1) from error
-    finally:
-        if str(directory) in _claimed:
-            with suppress(OSError):
-                directory.rmdir()  # a job that wrote nothing leaves nothing behind
 
 
 def plain(cfg: Any) -> dict[str, Any]:

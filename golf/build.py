@@ -12,7 +12,7 @@ def resolve(target: str) -> Any:
     module, _, name = target.rpartition(".")
     try:
         return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, SystemExit) as error:
         raise UserError(f"_target_: {target} cannot be imported ({error})") from error
 
 

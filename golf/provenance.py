@@ -11,8 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from golf import paths
 
 DISTRIBUTIONS = ("torch", "numpy", "sentencepiece", "brotli", "hydra-core", "omegaconf", "wandb")
@@ -30,7 +28,7 @@ def provenance(config: Mapping[str, Any], data_digests: Mapping[str, Any], devic
         "config_sha256": config_digest(config),
         "data": dict(data_digests),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in DISTRIBUTIONS},
-        "device": _device(torch.device(device)),
+        "device": _device(device),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -78,7 +76,10 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _device(device: torch.device) -> dict[str, Any]:
+def _device(spec: str) -> dict[str, Any]:
+    import torch  # which those who want a digest alone do not need
+
+    device = torch.device(spec)
     processor = _processor()
     if device.type == "cuda":
         name, count = torch.cuda.get_device_name(device), torch.cuda.device_count()

@@ -2,19 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from golf.evaluation.stream import Score
 from golf.provenance import config_digest
 
+if TYPE_CHECKING:
+    from golf.evaluation.stream import Score  # imports torch, which a sweep that asks for METRICS does not need
+
 SCORES = ("ttt", "sliding", "quantized")  # the first that there is, is final
+TRAINING = ("steps", "tokens", "seconds", "tokens_per_second")
+METRICS = (  # the numbers that can be compared, by their dotted names
+    *("val_bpb", "val_loss", "artifact_bytes", "code_bytes", "total_bytes", "eval_seconds"),
+    *(f"{score}.{name}" for score in ("unigram", "prequant", *reversed(SCORES)) for name in ("val_bpb", "val_loss")),
+    *(f"train.{name}" for name in TRAINING),
+    *(f"stage_seconds.{name}" for name in ("data", "train", "quantize", "evaluate", "ttt")),
+)
 
 
 def assemble(
     records: Mapping[str, Mapping[str, Any]],
     *,
     choices: Mapping[str, str | None],
-    unigram: Score,
+    unigram: "Score",
     stage_seconds: Mapping[str, float],
     code_bytes: int,
     provenance: Mapping[str, Any],
@@ -41,7 +50,7 @@ def assemble(
         "artifact_bytes": artifact_bytes,
         "code_bytes": code_bytes,
         "total_bytes": None if artifact_bytes is None else artifact_bytes + code_bytes,
-        "train": {key: train[key] for key in ("steps", "tokens", "seconds", "tokens_per_second")} if train else None,
+        "train": {key: train[key] for key in TRAINING} if train else None,
         "eval_seconds": sum([*evaluate["seconds"].values(), ttt["seconds"]]) if evaluate and ttt else None,
         "stage_seconds": dict(stage_seconds),
         "seed": records["train"]["config"]["seed"] if "train" in records else None,
@@ -49,6 +58,14 @@ def assemble(
         "stages": {name: _made_by(record) for name, record in records.items()},
         "provenance": dict(provenance),
     }
+
+
+def metric(results: Mapping[str, Any], name: str) -> float | None:
+    """The number of that name in the content of results.json; None if the run has not computed it."""
+    found: Any = results
+    for key in name.split("."):
+        found = None if found is None else found.get(key)
+    return found
 
 
 def _same_targets(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

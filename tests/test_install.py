@@ -13,12 +13,19 @@ PINS = {
     canonicalize_name(name): pinned
     for name, pinned in re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
 }
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def extra(name: str) -> list[Requirement]:
+    """What an extra of this package needs, other extras of it included."""
+    needed = [Requirement(line) for line in PROJECT["optional-dependencies"][name]]
+    included = [one for own in needed if own.name == PROJECT["name"] for other in own.extras for one in extra(other)]
+    return [one for one in needed if one.name != PROJECT["name"]] + included
 
 
 def closure() -> set[str]:
     """Every distribution that the checkout needs on this machine, its tests included."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pending = [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["test"]]
+    pending = [*map(Requirement, PROJECT["dependencies"]), *extra("test")]
     needed: dict[str, set[str]] = {}  # name → the extras that were followed; "" is none
     while pending:
         requirement = pending.pop()

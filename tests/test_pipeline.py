@@ -12,6 +12,7 @@ from runs import composed, run
 from golf import paths, pipeline
 from golf.artifact import Quantized, read_artifact, write_artifact
 from golf.errors import UserError
+from golf.results import METRICS, metric
 from golf.tracker import jsonl
 
 SCORES = ("prequant", "quantized", "sliding", "ttt")
@@ -47,6 +48,22 @@ def test_results_agree_with_each_other(base):
     assert results["seed"] == 1337
     assert results["choices"]["quantizer"] == "gptq"
     assert {"train", "val", "tokenizer"} <= set(results["provenance"]["data"])
+
+
+def numbers(part: dict, prefix: str = "") -> dict[str, float]:
+    """The numbers in nested mappings, by their dotted names."""
+    found = {f"{prefix}{key}": value for key, value in part.items() if type(value) in (int, float)}
+    for key, value in part.items():
+        if isinstance(value, dict):
+            found |= numbers(value, f"{prefix}{key}.")
+    return found
+
+
+def test_metrics_are_the_numbers_that_come_out(base):
+    _, results = base
+    given = {"seed", "choices", "stages", "provenance"}
+    found = numbers({key: value for key, value in results.items() if key not in given})
+    assert {name: metric(results, name) for name in METRICS} == found
 
 
 def test_curves(base):

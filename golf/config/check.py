@@ -21,7 +21,8 @@ def check(config: Mapping[str, Any]) -> None:
     require(0 <= config["seed"] < 2**63, f"seed={config['seed']} must be from 0 to 2**63 - 1")
 
 
-def _check_component(key: str, component: Any) -> None:
+def check_component(key: str, component: Any) -> None:
+    """Raise UserError for the first thing in the component at `key` that its class does not take."""
     if component is None:
         raise UserError(f"{key}: no option is chosen; choose one with {key}=OPTION")
     if not isinstance(component, Mapping) or not isinstance(component.get("_target_"), str):
@@ -54,7 +55,7 @@ def _check_value(key: str, value: Any, annotation: Any) -> None:
         if leaf == "???":
             raise UserError(f"{path}: must be given; add {path}=VALUE to the command line")
     if annotation is Component:
-        return _check_component(key, value)
+        return check_component(key, value)
     try:
         if not matches(value, annotation):
             raise UserError(f"{key}: expected {describe(annotation)}, got {show(value)}")

@@ -11,6 +11,15 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from golf.config.names import no_such
 
+# What the plugins of Hydra bring that come as extras of this package.
+EXTRAS = {
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit_local": "submitit",
+    "hydra/launcher/submitit_slurm": "submitit",
+    "hydra/launcher/ray": "ray",
+    "hydra/sweeper/optuna": "optuna",
+}
+
 
 def explain(error: BaseException, groups: Iterable[str] = ()) -> str:
     """What is wrong, where, and the nearest valid name.
@@ -21,6 +30,8 @@ def explain(error: BaseException, groups: Iterable[str] = ()) -> str:
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
         path, keys = str(cause.full_key), {str(key) for key in cause.parent_node} - {"_target_"}
         return no_such("key", path, str(cause.key), keys if "." in path else keys.union(groups))
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file in EXTRAS:
+        return f"{error.missing_cfg_file} is a plugin's: pip install 'golf[{EXTRAS[error.missing_cfg_file]}]'"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, option = error.missing_cfg_file.rpartition("/")
         return no_such("option", f"{group}={option}", option, error.options)

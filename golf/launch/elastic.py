@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 
+# What torch's launcher ends the workers on, and the handlers that these have in Python.
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+PYTHONS = (signal.SIG_DFL, signal.default_int_handler)
+
+
 class WorkerError(Exception):
     """A worker of the job died. The message says which, why, and where in its code; it pickles."""
 
@@ -109,6 +114,9 @@ class Elastic:
                 rdzv_configs={"timeout": self.rdzv_timeout, "rank": self.node_rank},
                 max_restarts=0,
                 logs_specs=logs,
+                # A signal of which somebody makes use stays theirs: nohup's, or those of a scheduler's client, which
+                # knows what becomes of a job that is told to end.
+                signals_to_handle=",".join(one.name for one in ENDING if signal.getsignal(one) in PYTHONS),
             )
             try:
                 elastic_launch(config, sys.executable)("-m", "golf.launch.worker", str(path))
@@ -117,7 +125,8 @@ class Elastic:
             except SignalException as error:
                 if error.sigval == signal.SIGINT:
                     raise KeyboardInterrupt from None
-                raise WorkerError(f"stopped by {error.sigval.name}") from None
+                # No failure of the job: whoever stops this process may mean to run the job again elsewhere.
+                raise SystemExit(f"golf: error: stopped by {error.sigval.name}") from None
         return read_results(Path(task.directory))
 
 
@@ -160,8 +169,7 @@ def _signals_as_before() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    names = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-    before = {name: signal.getsignal(name) for name in names}
+    before = {name: signal.getsignal(name) for name in ENDING}
     try:
         yield
     finally:

@@ -9,17 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from golf.errors import require
+
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def visible() -> list[str]:
     """The UUIDs of the GPUs that this process may use; none without a driver."""
-    try:
-        listed = subprocess.run(
-            ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], capture_output=True, text=True, check=True
-        ).stdout.split()
-    except (OSError, subprocess.SubprocessError):
-        return []
+    listed = _listed()
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
         return listed
@@ -33,6 +30,33 @@ def visible() -> list[str]:
             break  # CUDA sees no GPU from the first name on that means none
         found += meant
     return found
+
+
+def at_most(count: int) -> int:
+    """`count`, or as many GPUs as this process may use if they are fewer."""
+    return min(count, len(visible()))
+
+
+def from_zero() -> int:
+    """How many GPUs this process may use, for a launcher that knows no more of them than their number.
+
+    Raises UserError unless they are the first ones of this host.
+    """
+    ours = visible()
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    first = ours == _listed()[: len(ours)]
+    require(first, f"CUDA_VISIBLE_DEVICES={allowed}: this launcher takes GPUs from 0 on; use hydra/launcher=parallel")
+    return len(ours)
+
+
+def _listed() -> list[str]:
+    """The UUIDs of the GPUs of this host."""
+    try:
+        return subprocess.run(
+            ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], capture_output=True, text=True, check=True
+        ).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return []
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 LONGEST = 100  # characters, before the hash
 NOT_SAID = ("hydra.", "launch.", "sweep.")  # where and how a job runs, not what it computes
-NOT_ASKED = ("hydra.", "hydra/", "sweep.")  # of which a job may have others when its sweep is resumed
+NOT_ASKED = ("hydra.", "hydra/", "sweep.", "sweep=")  # of which a job may have others when its sweep is resumed
 NO_VARIANT = {"seed", "hydra", "sweep", "tracker", "cache"}  # these repeat, run and record a variant
 
 
@@ -16,11 +16,16 @@ def job_name(overrides: Sequence[str]) -> str:
     Values that are paths are left out of the name. The hash is of all that was asked, so that no two jobs of a sweep
     share a name, and the same command gives the same names.
     """
-    asked = [override for override in overrides if not override.lstrip("+~").startswith(NOT_ASKED)]
-    told = [override for override in asked if "/" not in override and not override.lstrip("+~").startswith(NOT_SAID)]
+    asked = without(NOT_ASKED, overrides)
+    told = [override for override in without(NOT_SAID, asked) if "/" not in override]
     said = [re.sub(r"[^\w.,=+~-]+", "_", override) for override in told]
     digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:8]
     return "-".join([*filter(None, [",".join(said)[:LONGEST].strip("-_.,")]), digest])
+
+
+def without(prefixes: tuple[str, ...], overrides: Sequence[str]) -> list[str]:
+    """The overrides of other keys and groups."""
+    return [override for override in overrides if not override.lstrip("+~").startswith(prefixes)]
 
 
 def variant(overrides: Sequence[str]) -> str:

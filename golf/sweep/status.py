@@ -1,46 +1,61 @@
 """status.json: how a job of a sweep ended, so that one that was cut off goes on with what is missing."""
 
 import json
+import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from golf.atomic import write_json
-from golf.errors import Ended
+from golf.errors import Ended, UserError
 
 FILE = "status.json"
 
 
-def run_once(directory: Path, overrides: Sequence[str], run: Callable[[], float | None]) -> float | None:
-    """Run a job of a sweep unless it is done already; its val_bpb, or None if it failed or scored nothing.
+def run_once(
+    directory: Path,
+    overrides: Sequence[str],
+    objectives: Sequence[str],
+    run: Callable[[], Mapping[str, float]],
+    *,
+    main: bool = True,
+) -> float | tuple[float, ...] | None:
+    """Run a job of a sweep unless it is done already; its objectives (a tuple if several), or None if it failed.
 
-    Nothing that happens in a job is raised, since that would end the whole sweep; but an interrupt does.
+    run: does the work and returns the value of each objective. main: whether this process keeps the status; of a job on
+    several hosts the first host's does.
+
+    Nothing that happens in a job is raised, since that would end the whole sweep. But an interrupt is, and an exit: a
+    scheduler that takes the host away asks for it and runs the job again elsewhere.
     """
     before = read(directory)
-    if before is not None and before["state"] == "done":
-        return before["val_bpb"]
+    if before is not None and before["state"] == "done" and list(before["objectives"]) == list(objectives):
+        return _told(before["objectives"])
     started = time.time()
 
     def write(
-        state: Literal["running", "done", "failed"], val_bpb: float | None = None, error: str | None = None
+        state: Literal["running", "done", "failed"], values: Mapping[str, float] | None = None, error: str | None = None
     ) -> None:
         fields = {"state": state, "overrides": list(overrides), "started": started, "seconds": time.time() - started}
-        write_json(directory / FILE, fields | {"val_bpb": val_bpb, "error": error})
+        if main:
+            write_json(directory / FILE, fields | {"objectives": values, "error": error})
+        elif error is not None:
+            print(error, file=sys.stderr)
 
     write("running")
     try:
-        val_bpb = run()
-    except KeyboardInterrupt:
+        values = run()
+    except (KeyboardInterrupt, SystemExit):
         raise
-    except Ended as error:
+    except (Ended, UserError) as error:
         write("failed", error=str(error))
-    except BaseException:  # a SystemExit, too, would stop the sweep
+    except Exception:
         write("failed", error=traceback.format_exc())
     else:
-        write("done", val_bpb)
-        return val_bpb
+        write("done", values)
+        return _told(values)
     return None
 
 
@@ -48,3 +63,9 @@ def read(directory: Path) -> dict[str, Any] | None:
     """What the file says, or None if there is none."""
     path = directory / FILE
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _told(values: Mapping[str, float]) -> float | tuple[float, ...]:
+    """The form in which Hydra's sweepers expect them."""
+    one_or_more = tuple(values.values())
+    return one_or_more[0] if len(one_or_more) == 1 else one_or_more

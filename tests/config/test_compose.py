@@ -1,16 +1,20 @@
 """The configuration that is shipped: whatever may be chosen composes and passes the check."""
 
+import tomllib
 from collections.abc import Iterator
 from typing import get_type_hints
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 from golf.app import plain
 from golf.config.check import check
+from golf.config.explain import explain
 from golf.config.schema import Component, Root
-from golf.paths import config_dir
+from golf.paths import PACKAGE, config_dir
 
 CONF = config_dir()
 OPTIONS = sorted(f"{path.parent.name}={path.stem}" for path in CONF.glob("*/*.yaml"))
@@ -45,3 +49,27 @@ def test_every_experiment(experiment: str) -> None:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_with_every_option(experiment: str, choice: str) -> None:
     assert_sound(experiment, choice)
+
+
+@pytest.mark.parametrize(
+    ("option", "plugins", "extra"),
+    [
+        ("launcher=parallel", "joblib", "joblib"),
+        ("launcher=local", "submitit_local", "submitit"),
+        ("launcher=slurm", "submitit_slurm", "submitit"),
+        ("launcher=ray_cluster", "ray", "ray"),
+        ("sweeper=search", "optuna", "optuna"),
+        ("launcher=joblib", "joblib", "joblib"),
+    ],
+)
+def test_an_option_without_its_plugin_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, option: str, plugins: str, extra: str
+) -> None:
+    compose("config", overrides=[f"hydra/{option}"])
+    group = option.partition("=")[0]
+    monkeypatch.delitem(ConfigStore.instance().repo["hydra"][group], f"{plugins}.yaml")
+    with pytest.raises(MissingConfigException) as error:
+        compose("config", overrides=[f"hydra/{option}"])
+    assert explain(error.value) == f"hydra/{group}/{plugins} is a plugin's: pip install 'golf[{extra}]'"
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    assert f"hydra-{extra}-" in "".join(project["optional-dependencies"][extra])

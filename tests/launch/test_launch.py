@@ -206,14 +206,18 @@ def test_the_launchers_own_victims_are_not_blamed(own, trained, tmp_path):
     assert (done.returncode, done.stderr) == (2, "golf: error: ttt.mine=1 must be 2\n")
 
 
-def test_an_interrupt_ends_the_job_and_its_workers(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [(signal.SIGINT, 130, ""), (signal.SIGTERM, 1, "golf: error: stopped by SIGTERM\n")],
+)
+def test_a_signal_ends_the_job_and_its_workers(tmp_path, number, code, message):
     command = [*GOLF, TWO, "trainer.steps=100000", "experiment=tiny", "cache=off"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes) as job:
         assert any("step 1 " in line for line in job.stdout)
-        os.killpg(job.pid, signal.SIGINT)
+        os.killpg(job.pid, number)
         _, errors = job.communicate(timeout=100)
-    assert (job.returncode, errors) == (130, "")
+    assert (job.returncode, errors) == (code, message)
     with pytest.raises(ProcessLookupError):
         os.killpg(job.pid, 0)  # nobody is left of the group
 

@@ -6,6 +6,9 @@ from itertools import combinations
 
 import pytest
 
+from golf.errors import UserError
+from golf.sweep import gpus
+
 BORROW = """
 import sys, time
 from golf.sweep.gpus import lent
@@ -43,3 +46,28 @@ def test_the_gpus_of_a_process_that_was_killed_are_free(borrow):
     first.kill()
     first.wait()
     assert borrow(3).communicate(timeout=60)[0]
+
+
+@pytest.fixture
+def four(tmp_path, monkeypatch):
+    """A host of four GPUs, as far as its driver's tool tells."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho GPU-a; echo GPU-b; echo GPU-c; echo GPU-d\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.parametrize(("allowed", "count"), [(None, 4), ("0,1", 2), ("GPU-a", 1), ("", 0)])
+def test_a_launcher_that_counts_gpus_gets_their_number(four, monkeypatch, allowed, count):
+    if allowed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
+    assert gpus.from_zero() == count
+    assert (gpus.at_most(1), gpus.at_most(8)) == (min(1, count), count)
+
+
+def test_a_launcher_that_counts_gpus_cannot_have_others_than_the_first(four, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert gpus.at_most(8) == 2
+    with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES=2,3: this launcher takes GPUs from 0 on"):
+        gpus.from_zero()

@@ -42,7 +42,7 @@ def test_what_a_name_says(asked, said):
 
 
 def test_where_a_job_runs_is_not_in_its_name():
-    assert job_name(["seed=1", "hydra.launcher.n_jobs=8", "sweep.resume=there"]) == job_name(["seed=1"])
+    assert job_name(["sweep=grid", "seed=1", "hydra.launcher.n_jobs=8", "sweep.resume=there"]) == job_name(["seed=1"])
     assert job_name(["seed=1", "launch.nproc_per_node=1"]) != job_name(["seed=1", "launch.nproc_per_node=2"])
     assert job_name(["seed=1", "data.path=/a"]) != job_name(["seed=1", "data.path=/b"])
 

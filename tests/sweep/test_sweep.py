@@ -1,81 +1,22 @@
-"""Sweeps from the command line, on Hydra's own launcher and on two plugins."""
+"""Sweeps from the command line, on Hydra's own launcher."""
 
-import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 import yaml
 from runs import run
-
-OWN = {
-    "mine.py": """\
-        from pathlib import Path
-        from golf.optim.adamw import AdamW
-
-        class Failing(AdamW):
-            def step(self, step, lr_scale):
-                if not Path("mended").exists():
-                    raise ArithmeticError("one and one are three")
-
-        class Leaving(AdamW):
-            def step(self, step, lr_scale):
-                raise SystemExit(0)
-        """,
-    "optimizer/failing.yaml": "defaults: [adamw, _self_]\n_target_: mine.Failing\n",
-    "optimizer/leaving.yaml": "defaults: [adamw, _self_]\n_target_: mine.Leaving\n",
-    "optimizer/wrong.yaml": "defaults: [adamw, _self_]\nmatrix_lr: -1.0\n",
-}
-LAUNCHERS = {
-    "basic": [],
-    "joblib": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
-    "submitit": ["hydra/launcher=submitit_local"],
-}
+from sweeps import TRAIN, statuses, sweep, table_of, write_optimizers
 
 
 @pytest.fixture
 def own(tmp_path) -> Path:
-    for name, text in OWN.items():
-        (tmp_path / "own" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "own" / name).write_text(dedent(text))
+    write_optimizers(tmp_path / "own")
     return tmp_path
 
 
-def sweep(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "golf",
-        "--config-dir=own",
-        "-m",
-        "experiment=tiny",
-        "cache=off",
-        "threads=1",
-        *arguments,
-    ]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
-
-
-def statuses(cwd: Path) -> dict[str, dict]:
-    """By the option of the optimizer, or whatever came first."""
-    found = [json.loads(path.read_text()) for path in cwd.glob("multirun/*/*/*/status.json")]
-    return {status["overrides"][3].partition("=")[2]: status for status in found}
-
-
-def table_of(done: subprocess.CompletedProcess[str]) -> str:
-    """The last table, with its words in one line."""
-    return " ".join(done.stdout[done.stdout.rindex("┏") :].replace("│", " ").split())
-
-
-TRAIN = ("stages=[train]", "trainer.steps=1")
-
-
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_a_failure_stops_no_other_job(own, launcher):
-    done = sweep(own, "optimizer=failing,leaving,wrong,adamw", *TRAIN, *LAUNCHERS[launcher])
+def test_a_failure_stops_no_other_job(own):
+    done = sweep(own, "optimizer=failing,leaving,wrong,adamw", *TRAIN)
     found = statuses(own)
     assert {name: status["state"] for name, status in found.items()} == {
         "failing": "failed",
@@ -86,7 +27,7 @@ def test_a_failure_stops_no_other_job(own, launcher):
     assert "ArithmeticError: one and one are three" in found["failing"]["error"]
     assert "SystemExit: 0" in found["leaving"]["error"]
     assert found["wrong"]["error"] == "optimizer: a learning rate of -1.0 is negative"
-    assert found["adamw"]["val_bpb"] > 0
+    assert found["adamw"]["objectives"]["val_bpb"] > 0
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(
         "golf: error: 3 of 4 jobs failed; the same command with sweep.resume="
@@ -97,7 +38,7 @@ def test_a_failure_stops_no_other_job(own, launcher):
     (directory,) = own.glob("multirun/*/*")
     for job in directory.glob("optimizer*"):
         config = yaml.safe_load((job / "config.yaml").read_text())
-        assert config["sweep"] == {"_target_": "golf.sweep.resume.Sweep", "resume": None}
+        assert config["sweep"] == {"_target_": "golf.sweep.sweep.Sweep", "resume": None, "objectives": ["val_bpb"]}
 
 
 def test_what_is_missing_is_run_and_nothing_else(own):

@@ -1,0 +1,94 @@
+"""The sweeper behind `sweep=ttt_search` and its like: Optuna's, by Hydra's plugin, which goes on with its study."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from golf.errors import require
+from golf.sweep.conclusion import conclude
+from golf.sweep.job_name import NOT_ASKED, NOT_SAID, without
+from golf.sweep.sweep import sweep_of
+
+
+class Search(Sweeper):
+    """Runs trials until `n_trials` of the study have given their objectives, those of a sweep that is resumed included.
+
+    The parameters are those of the plugin's OptunaSweeper. At the end all jobs are listed; Ended is raised with the
+    code 1 if one failed. A failed job is a failed trial, from which Optuna learns nothing.
+    """
+
+    def __init__(self, *, n_trials: int, direction: Any, **others: Any):
+        self.n_trials = n_trials
+        self.directions = direction if OmegaConf.is_list(direction) else [direction]
+        self.others = {"direction": direction, **others}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def sweep(self, arguments: list[str]) -> None:
+        # Not at the top: every start of Hydra imports this module, with or without the plugin.
+        from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
+        from optuna.trial import TrialState
+
+        assert self.config is not None
+        assert self.hydra_context is not None
+        objectives = sweep_of(self.config).objectives
+        self._check(arguments, objectives)
+        directory = Path(self.config.hydra.sweep.dir)
+        directory.mkdir(parents=True, exist_ok=True)
+        study = self._study(without(NOT_ASKED + NOT_SAID, arguments), objectives)
+        OmegaConf.save(self.config, directory / "multirun.yaml")
+        before = study.trials
+        if before and hasattr(self.others["sampler"], "reseed_rng"):
+            self.others["sampler"].reseed_rng()  # from its seed it would ask for the same trials again
+        missing = self.n_trials - sum(trial.state == TrialState.COMPLETE for trial in before)
+        sweeper = OptunaSweeper(n_trials=missing, **self.others)
+        sweeper.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
+        try:
+            sweeper.sweep(arguments)
+        except Exception as error:
+            # Where all trials failed, and that is said anyway, the plugin misses the best one.
+            states = {trial.state for trial in study.trials[len(before) :]}
+            conclude(directory, objectives, stopped=None if states == {TrialState.FAIL} else error)
+            raise
+        conclude(directory, objectives)
+
+    def _check(self, arguments: list[str], objectives: list[str]) -> None:
+        """Raise for what can be seen before the first trial."""
+        count = len(self.directions)
+        require(count == len(objectives), f"{count} hydra.sweeper.direction for the {len(objectives)} sweep.objectives")
+        params = [f"{key}={value}" for key, value in (self.others["params"] or {}).items()]
+        overrides = OverridesParser.create().parse_overrides(params + arguments)
+        self.validate_batch_is_legal([[_one_value(override) for override in overrides]])
+
+    def _study(self, command: list[str], objectives: list[str]) -> Any:
+        """The study, new or from the storage; there it must be of the same command."""
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(
+            study_name=self.others["study_name"],
+            storage=self.others["storage"],
+            directions=[getattr(direction, "name", direction) for direction in self.directions],
+            load_if_exists=True,
+        )
+        for name, value in {"sweep.objectives": objectives, "command line": command}.items():
+            before = study.user_attrs.get(name, value)
+            other = f"hydra.sweeper.study_name={study.study_name}: this study has the {name} {' '.join(before)}"
+            require(before == value, f"{other}; give the same, or another name")
+            study.set_user_attr(name, value)
+        return study
+
+
+def _one_value(override: Override) -> str:
+    """The override, with one of its values where it has several."""
+    if not override.is_sweep_override():
+        return override.input_line or ""
+    values = override.value()
+    value = values.start if isinstance(values, IntervalSweep) else next(override.sweep_string_iterator())
+    return f"{override.get_key_element()}={value}"

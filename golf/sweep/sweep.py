@@ -1,0 +1,57 @@
+"""The sweep that a job belongs to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from golf.build import build
+from golf.config.check import check_component
+from golf.config.names import no_such
+from golf.errors import UserError, require
+from golf.results import METRICS, metric
+
+
+@dataclass(kw_only=True)
+class Sweep:
+    """`resume`: the directory of a sweep that was cut off. The same command with it runs only what is missing.
+
+    `objectives`: what is compared, by its name in results.json, as in `artifact_bytes` or `sliding.val_bpb`. A job
+    returns these numbers to the sweeper, one as it is and several as a tuple, and has failed if it computed none.
+    """
+
+    resume: str | None
+    objectives: list[str]
+
+    def check(self) -> None:
+        """Raise UserError if there is no such objective."""
+        require(bool(self.objectives), f"sweep.objectives=[] compares nothing; choose from {', '.join(METRICS)}")
+        for name in self.objectives:
+            require(name in METRICS, no_such("metric", f"sweep.objectives: {name}", name, METRICS))
+
+    def values(self, results: Mapping[str, Any]) -> dict[str, float]:
+        """The objectives of a run, from the content of results.json. Raises UserError if it did not compute one."""
+        values = {}
+        for name in self.objectives:
+            if (value := metric(results, name)) is None:
+                raise UserError(f"sweep.objectives: {name} was not computed; choose another, or the stages that do")
+            values[name] = value
+        return values
+
+
+def sweep_of(cfg: DictConfig) -> Sweep:
+    """The sweep of a composed configuration. Raises UserError for a mistake in it."""
+    spec: Any = OmegaConf.to_container(cfg.sweep, resolve=True)
+    check_component("sweep", spec)
+    sweep = build(spec)
+    sweep.check()
+    return sweep
+
+
+def directory_to_resume(resume: str) -> str:
+    """`resume`, if it is a sweep's directory. Raises UserError if not."""
+    if not (Path(resume) / "multirun.yaml").is_file():
+        raise UserError(f"sweep.resume={resume}: is no directory of a sweep (it has no multirun.yaml)")
+    return resume

@@ -1,0 +1,53 @@
+"""How a sweep ends, whatever became of its jobs and its launcher."""
+
+import pytest
+
+from golf.errors import Ended
+from golf.sweep import status
+from golf.sweep.conclusion import conclude
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """A sweep of one job that went well."""
+    status.run_once(tmp_path / "one", ["seed=1", "ttt=none"], ["val_bpb"], lambda: {"val_bpb": 1.25})
+    (tmp_path / "multirun.yaml").touch()
+    return tmp_path
+
+
+def test_all_is_well(directory, capsys):
+    conclude(directory, ["val_bpb"])
+    assert "1.25000" in capsys.readouterr().out
+
+
+def test_numbers_of_bytes_are_whole(tmp_path, capsys):
+    status.run_once(tmp_path, ["seed=1"], ["artifact_bytes"], lambda: {"artifact_bytes": 15_978_962})
+    conclude(tmp_path, ["artifact_bytes"])
+    assert "15,978,962" in capsys.readouterr().out
+
+
+def test_a_job_that_left_nothing_is_lost(directory, capsys):
+    with pytest.raises(Ended, match="1 of 2 jobs failed") as ended:
+        conclude(directory, ["val_bpb"], lost=[["seed=2", "ttt=none"]])
+    assert ended.value.code == 1
+    assert "lost" in capsys.readouterr().out
+
+
+def test_a_launcher_that_gave_up_is_told_with_what_it_left(directory, capsys):
+    with pytest.raises(SystemExit):
+        status.run_once(directory / "two", ["seed=2", "ttt=none"], ["val_bpb"], lambda: exit())
+    with pytest.raises(Ended, match=r"the host is gone\n1 of 2 jobs failed; .*sweep\.resume=") as ended:
+        conclude(directory, ["val_bpb"], stopped=RuntimeError("the host is gone"))
+    assert ended.value.code == 1
+    assert "running" in capsys.readouterr().out
+
+
+def test_a_mistake_leaves_nothing_if_no_job_has_begun(directory):
+    with pytest.raises(ValueError, match="no such"):
+        conclude(directory, ["val_bpb"], stopped=ValueError("no such key"))
+    assert directory.exists()  # a job has
+    (directory / "one" / status.FILE).unlink()
+    (directory / "one").rmdir()
+    with pytest.raises(ValueError, match="no such"):
+        conclude(directory, ["val_bpb"], stopped=ValueError("no such key"))
+    assert not directory.exists()

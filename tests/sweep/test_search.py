@@ -1,0 +1,101 @@
+"""Searches by Optuna, through Hydra's plugin: real trials, real storage."""
+
+from collections import Counter
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+from optuna.trial import TrialState
+from sweeps import statuses, sweep, table_of, write_optimizers
+
+from golf.tracker import jsonl
+
+
+@pytest.fixture
+def own(tmp_path) -> Path:
+    write_optimizers(tmp_path / "own")
+    return tmp_path
+
+
+def directory(cwd: Path) -> Path:
+    (found,) = cwd.glob("multirun/*/*")
+    return found
+
+
+def study(cwd: Path) -> optuna.Study:
+    return optuna.load_study(study_name="golf", storage=f"sqlite:///{directory(cwd)}/study.db")
+
+
+def best(cwd: Path) -> dict:
+    return yaml.safe_load((directory(cwd) / "optimization_results.yaml").read_text())
+
+
+def computed(cwd: Path) -> Counter[str]:
+    """How often each stage was not taken from the cache."""
+    lines = [line for job in directory(cwd).glob("*=*") for line in jsonl.read(job)]
+    return Counter(line["stage"] for line in lines if line.get("name") == "stage_finished" and not line["from_cache"])
+
+
+def test_a_search_goes_on_where_it_was_and_trains_once(own):
+    command = ("sweep=ttt_search", "trainer.steps=2", "data.val_tokens=5000")
+    done = sweep(own, *command, "hydra.sweeper.n_trials=1")
+    assert (done.returncode, done.stderr) == (0, "")
+    resume = f"sweep.resume={directory(own)}"
+    for _ in range(2):  # there is nothing to do the second time
+        done = sweep(own, *command, "hydra.sweeper.n_trials=2", resume)
+        assert done.returncode == 0, done.stderr
+        trials = study(own).trials
+        assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
+    assert computed(own) == {"train": 1, "quantize": 1, "evaluate": 1, "ttt": 2}
+    assert len({trial.params["ttt.lr"] for trial in trials}) == 2
+    scores = [status["objectives"]["val_bpb"] for status in statuses(own).values()]
+    assert sorted(trial.value for trial in trials) == sorted(scores)
+    assert best(own)["best_value"] == min(scores)
+    other = sweep(own, *command, "seed=7", resume)
+    assert other.returncode == 2
+    assert "hydra.sweeper.study_name=golf: this study has the command line experiment=tiny" in other.stderr
+
+
+def test_a_failed_job_is_a_failed_trial(own):
+    stages = ("stages=[train,quantize]", "trainer.steps=1", "optimizer=failing_once")
+    done = sweep(own, "sweep=clip_search", *stages, "hydra.sweeper.n_trials=2")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "golf: error: 1 of 2 jobs failed; the same command with sweep.resume="
+    )
+    failed, complete = study(own).trials
+    assert (failed.state, failed.values) == (TrialState.FAIL, None)
+    (status,) = [status for status in statuses(own).values() if status["state"] == "done"]
+    assert list(status["objectives"]) == ["artifact_bytes", "val_bpb"]
+    assert complete.values == list(status["objectives"].values())
+    assert best(own)["solutions"] == [{"params": complete.params, "values": complete.values}]
+
+
+def test_without_a_single_good_trial_it_is_told_why(own):
+    one = ("sweep=ttt_search", "hydra.sweeper.n_trials=1")
+    failed = sweep(own, *one, "optimizer=wrong")
+    assert (failed.returncode, failed.stderr[:36]) == (1, "golf: error: 1 of 1 jobs failed; the")
+    assert "a learning rate of -1.0 is negative" in table_of(failed)
+    nowhere = sweep(own, *one, "hydra/launcher=slurm", PATH=str(own))
+    assert (nowhere.returncode, nowhere.stderr[:39]) == (2, 'golf: error: Could not detect "srun", a')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["sweep.objectives=[val_bp]", "seed=1,2"],
+            "sweep.objectives: val_bp: no such metric; did you mean val_bpb? (",
+        ),
+        (["sweep.objectives=val_bpb", "seed=1,2"], "sweep.objectives: expected list of str, got 'val_bpb'\n"),
+        (["sweep=clip_search", "sweep.objectives=[val_bpb]"], "2 hydra.sweeper.direction for the 1 sweep.objectives\n"),
+        (["sweep=ttt_search", "ttt=none"], "ttt.lr: no such key"),
+    ],
+)
+def test_a_mistake_is_one_line_before_any_job(own, arguments, message):
+    done = sweep(own, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"golf: error: {message}")
+    assert done.stderr.count("\n") == 1
+    assert list(own.glob("multirun/*/*")) == []
