@@ -31,8 +31,8 @@ def read_log(path: Path) -> ScriptLog:
         if (first, second) != ("sha256", "config"):
             raise ValueError("its first lines are not its digest and its configuration")
         lines = [(word, json.loads(text)) for word, text in rest]
-        first = dict(reversed(lines))  # of each word its first line
-        machine, data = first["machine"], first["data"]
+        told = dict(reversed(lines))  # of each word its first line
+        machine, data = told["machine"], told["data"]
         finished = {fields["stage"]: fields for word, fields in lines if word == "finished"}
         score = next((fields for word, fields in lines if word == "score"), None)
         return ScriptLog(path, digest, json.loads(config), machine, data, finished, score)
