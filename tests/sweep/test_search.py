@@ -79,6 +79,7 @@ def test_without_a_single_good_trial_it_is_told_why(own):
     assert "a learning rate of -1.0 is negative" in table_of(failed)
     nowhere = sweep(own, *one, "hydra/launcher=slurm", PATH=str(own))
     assert (nowhere.returncode, nowhere.stderr[:39]) == (2, 'golf: error: Could not detect "srun", a')
+    assert "┏" not in nowhere.stdout
 
 
 @pytest.mark.parametrize(
