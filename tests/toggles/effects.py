@@ -80,6 +80,10 @@ WIDTHS += " model.vocab_size=320 model.rope_dims=8 model.mlp_mult=2.0"
 UNCOMPILED = f"{LENGTH} trainer.warmup_steps=0 trainer.compile=false"
 
 ON_GPUS = "tests/test_gpu.py::test_attention_agrees_with_float32"
+ON_LAUNCHERS = "tests/sweep/test_launchers.py::test_a_dead_worker_fails_its_job_alone"
+ON_QUEUES = "tests/sweep/test_launchers.py::test_slurm_runs_a_job_again_that_it_took_away"
+ON_NODES = "tests/sweep/test_launchers.py::test_slurm_runs_one_job_on_two_nodes"
+BY_OPTUNA = "tests/sweep/test_search.py::test_a_search_goes_on_where_it_was_and_trains_once"
 ON_RANKS = "tests/launch/test_launch.py::test_record_order_deals_shards"
 OPENED = "tests/data/test_dataset.py::test_a_directory_of_shards_opens"
 
@@ -90,6 +94,18 @@ BOOLEANS = [
         "data.split_digits=false",
         {"data", "events", "unigram", *TRAINED},
         at=f"{TRAIN} data=stdlib {STDLIB} data.val_tokens=null",
+    ),
+    Flip(
+        "hydra.launcher.additional_parameters.requeue=false",
+        {"answer"},
+        at="--cfg=hydra hydra/launcher=slurm",
+        elsewhere=ON_QUEUES,
+    ),
+    Flip(
+        "hydra.launcher.ray.init.include_dashboard=true",
+        {"answer"},
+        at="--cfg=hydra hydra/launcher=ray_cluster",
+        elsewhere=ON_LAUNCHERS,
     ),
     Flip("hydra.job.chdir=true", {"files"}, at=f"{TRAIN} cache=on cache.directory=relative"),
     Flip("model.ln_scale=false", {*TRAINED, *CODES}),
@@ -116,6 +132,15 @@ OPTIONS = [
     Flip("experiment=smoke", SIZES, at="--cfg=job"),
     Flip("hydra/help=default", {"answer"}, at="--help"),
     Flip("hydra/sweeper=basic", {"answer"}, at="-m codec=choice(none) codec.quality=choice(1)"),
+    # Who runs the jobs of a sweep, and which: told here, and done by the tests named.
+    Flip("hydra/launcher=local", {"answer"}, at="--cfg=hydra", elsewhere=ON_LAUNCHERS),
+    Flip("hydra/launcher=parallel", {"answer"}, at="--cfg=hydra", elsewhere=ON_LAUNCHERS),
+    Flip("hydra/launcher=ray_cluster", {"answer"}, at="--cfg=hydra", elsewhere=ON_LAUNCHERS),
+    Flip("hydra/launcher=slurm", {"answer"}, at="--cfg=hydra", elsewhere=ON_LAUNCHERS),
+    Flip("hydra/sweeper=search", {"answer"}, at="--cfg=hydra", elsewhere=BY_OPTUNA),
+    Flip("launch=slurm", {"config launch"}, at="--cfg=job", elsewhere=ON_NODES),
+    Flip("sweep=clip_search", {"config sweep"}, at="--cfg=job", elsewhere=BY_OPTUNA),
+    Flip("sweep=ttt_search", {"answer"}, at="--cfg=hydra", elsewhere=BY_OPTUNA),
     Flip(f"model=record {WIDTHS}", {"kernels", *TRAINED}, at=TRAIN),
     Flip("model=small model.vocab_size=320", {"kernels", *TRAINED}, at=TRAIN),
     Flip(f"model=sp8192 {WIDTHS}", {"kernels", *TRAINED}, at=TRAIN),
@@ -169,6 +194,3 @@ NOTHING = [
     Flip("ttt.epochs=0", TTT),
 ]
 FLIPS = [*BOOLEANS, *OPTIONS, *NAMES, *NOTHING]
-
-# The only options of their groups: there is nothing to flip to.
-ALONE = {"launch=elastic", "sweep=grid"}
