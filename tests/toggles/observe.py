@@ -110,6 +110,8 @@ def _command(work: Path, *arguments: str) -> Iterator[tuple[io.StringIO, io.Stri
         ):
             yield out, err
     finally:
+        if "wandb" in sys.modules:  # it keeps the environment of its first use
+            sys.modules["wandb"].teardown()
         for logger, handlers, level, disabled in before:
             logger.handlers[:] = handlers
             logger.setLevel(level)
