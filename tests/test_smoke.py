@@ -17,8 +17,12 @@ from golf.tracker import jsonl
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
-    home = tmp_path_factory.mktemp("home")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def smoke(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
     work = tmp_path_factory.mktemp("work")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("OMP", "WANDB", "XDG"))}
     environment = {**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
@@ -29,11 +33,11 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
     return directory, json.loads((directory / "results.json").read_text()), done.stdout
 
 
-def test_the_packed_script_reproduces_it_where_nothing_else_is_installed(smoke, tmp_path):
+def test_the_packed_script_reproduces_it_where_nothing_else_is_installed(smoke, home, tmp_path):
     directory, results, _ = smoke
     config = yaml.safe_load((directory / "config.yaml").read_text())
     (tmp_path / "train_gpt.py").write_bytes(pack(config, results["provenance"]["data"]))
-    (corpus,) = directory.parents[3].glob("home0/cache/golf/data/stdlib-*")
+    (corpus,) = home.glob("cache/golf/data/stdlib-*")
     done = run_script(site(tmp_path / "site"), tmp_path, "--data", str(corpus))
     assert done.returncode == 0, done.stderr
     lines = [line.split(" ", 1) for line in (tmp_path / "train_seed1337.log").read_text().splitlines()]

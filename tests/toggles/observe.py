@@ -98,8 +98,8 @@ def _command(work: Path, *arguments: str) -> Iterator[tuple[io.StringIO, io.Stri
     """What a process has to itself: arguments, working directory, environment, what it prints, and its logging."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "HYDRA_"))}
     environment |= dict.fromkeys(("HOME", "XDG_CACHE_HOME"), str(work.parent)) | {"WANDB_MODE": "disabled"}
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    named = [logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    before = [(logger, logger.handlers[:], logger.level, logger.disabled) for logger in [logging.getLogger(), *named]]
     try:
         with (
             patch.object(sys, "argv", ["golf", *arguments]),
@@ -110,8 +110,12 @@ def _command(work: Path, *arguments: str) -> Iterator[tuple[io.StringIO, io.Stri
         ):
             yield out, err
     finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
+        if "wandb" in sys.modules:  # it keeps the environment of its first use
+            sys.modules["wandb"].teardown()
+        for logger, handlers, level, disabled in before:
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
+            logger.disabled = disabled
 
 
 @contextmanager
