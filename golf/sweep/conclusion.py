@@ -58,7 +58,7 @@ def _print(
         lines = error.strip().splitlines()
         # A mistake is told in its first line, a traceback in its last.
         what = "" if not lines else lines[-1] if lines[0].startswith("Traceback") else lines[0]
-        table.add_row(Text(asked), state, *numbers, Text(what))
+        table.add_row(Text(asked, overflow="fold"), state, *numbers, Text(what))
 
     for job in jobs:
         row(job["overrides"], job["state"], job["objectives"], job["error"] or "")

@@ -5,8 +5,11 @@ import sys
 from itertools import combinations
 
 import pytest
+from hydra import compose, initialize_config_dir
 
+import golf.app  # the resolvers  # noqa: F401
 from golf.errors import UserError
+from golf.paths import config_dir
 from golf.sweep import gpus
 
 BORROW = """
@@ -71,3 +74,13 @@ def test_a_launcher_that_counts_gpus_cannot_have_others_than_the_first(four, mon
     assert gpus.at_most(8) == 2
     with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES=2,3: this launcher takes GPUs from 0 on"):
         gpus.from_zero()
+
+
+def test_launchers_that_hide_gpus_are_told_how_many(four):
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        chosen = [
+            compose("config", [f"hydra/launcher={name}", "launch.nproc_per_node=2"], return_hydra_config=True)
+            for name in ("local", "ray_cluster", "slurm")
+        ]
+    local, ray, slurm = (cfg.hydra.launcher for cfg in chosen)
+    assert (local.gpus_per_node, ray.ray.remote.num_gpus, slurm.gpus_per_node) == (4, 2, 2)

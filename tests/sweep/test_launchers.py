@@ -15,6 +15,7 @@ LAUNCHERS = {
     # A cluster of this host, whose workers do not begin where the command was given.
     "ray_cluster": [
         "hydra.launcher.ray.init.address=local",
+        "hydra.launcher.ray.init.object_store_memory=80000000",
         "+hydra.launcher.ray.init.runtime_env.working_dir=own",
         "hydra.launcher.ray.remote.num_cpus=1",
     ],
