@@ -86,6 +86,6 @@ def test_two_sweeps_at_once_have_a_directory_and_a_group_each(own):
         assert group == f"{directory.parent.name}/{directory.name}"
         assert {config["tracker"]["name"] for config in configs} == {job.name for job in directory.glob("*=*")}
         variants = {config["tracker"]["variant"] for config in configs}
-        assert variants == {"experiment=tiny threads=1 stages=[train] trainer.steps=1"}
+        assert variants == {"experiment=tiny stages=[train] trainer.steps=1"}
         groups.append(group)
     assert len(set(groups)) == 2
