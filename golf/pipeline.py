@@ -22,10 +22,12 @@ from golf.errors import UserError, require
 from golf.evaluation.stream import Stream, unigram
 from golf.events import Early, Events, Job, Listener
 from golf.input_model import with_model_of, with_seeds_of
+from golf.limits import TOTAL_BYTES
 from golf.model.attend import Attend, choose
+from golf.over_limit import check_size
 from golf.plots import plot_all
 from golf.provenance import provenance
-from golf.run_files import CONFIG, RESULTS, RunFiles
+from golf.run_files import ARTIFACT, CONFIG, RESULTS, RunFiles
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, Work
@@ -74,7 +76,7 @@ def run(
     console = Console()
     early = Early(console if dist.is_main() else Listener())
     started = time.perf_counter()
-    work = _open(config, choices, files, device, attend, early)
+    work = _open(config, choices, files, device, attend, TOTAL_BYTES - code_bytes, early)
     if tokenizer not in (None, work.data_digests["tokenizer"]["sha256"]):
         raise UserError(f"{source}: was made with another tokenizer than {work.dataset.tokenizer}; give it its data")
     for stage in stages:
@@ -95,6 +97,8 @@ def run(
         events.event("data", train=_tokens(work, "train"), val=work.stream.num_targets)
         for stage in stages:
             seconds[stage.name] = _run(stage, work, facts, cache)
+            if stage.writes == ARTIFACT:
+                check_size(work)  # before minutes of evaluation; it says how to have them all the same
         records = _records(stages, files)
         outcome = results.assemble(
             records,
@@ -120,6 +124,7 @@ def _open(
     files: RunFiles,
     device: torch.device,
     attend: Attend,
+    room: int,
     events: Listener,
 ) -> Work:
     """Open the data and see that it fits the model."""
@@ -131,7 +136,7 @@ def _open(
         digests = dataset.digests()
     digests = dist.main_says(digests)
     stream = Stream.of(dataset.validation(model["seq_len"]), dataset.byte_table, device)
-    return Work(config, choices, files, dataset, digests, stream, device, attend, events)
+    return Work(config, choices, files, dataset, digests, stream, device, attend, room, events)
 
 
 def _tokens(work: Work, split: str) -> int:
@@ -142,7 +147,7 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> 
     """Run one stage, or take from the cache what it did before; write its record, and return its seconds."""
     inputs = {name: work.files.get(name) for name in stage.reads}
     digests = dist.main_says({name: sha256(path) for name, path in inputs.items()} if dist.is_main() else None)
-    key = stage_key(stage, work.config, digests, facts)
+    key = stage_key(stage, work.config, digests, stage.depends(work), facts)
     work.events.event("stage_started", stage=stage.name, key=key[:12])
     started = time.perf_counter()
     output = None if stage.writes is None else work.files.path(stage.writes)

@@ -1,10 +1,14 @@
 """checkpoint → artifact: quantizes the averaged weights and packs them."""
 
-from typing import Any
+import math
+from typing import Any, TypeGuard
 
 from golf import dist
-from golf.artifact import bytes_per_tensor, write_artifact
+from golf.artifact import State, bytes_per_tensor, write_artifact
 from golf.checkpoint import read_checkpoint
+from golf.model.gpt import GPT
+from golf.quantizer.fit import factor_with, fit
+from golf.quantizer.quantizer import Quantizer, SDClipQuantizer
 from golf.run_files import ARTIFACT, CHECKPOINT
 from golf.stages.stage import Stage, Work
 
@@ -15,6 +19,9 @@ class Quantize(Stage):
     writes = ARTIFACT
     groups = ("data", "model", "quantizer", "codec")
 
+    def depends(self, work: Work) -> dict[str, Any]:
+        return {"room": work.room} if _fits(work.build("quantizer")) else {}
+
     def check(self, work: Work) -> None:
         work.build("quantizer").check(work.config["model"]["seq_len"])
         work.build("codec")
@@ -23,15 +30,59 @@ class Quantize(Stage):
     def run(self, work: Work) -> dict[str, Any]:
         checkpoint = read_checkpoint(work.files.get(CHECKPOINT), "cpu")
         model = work.load_model(checkpoint["ema"] or checkpoint["raw"])
-        state = work.build("quantizer").quantize(model, work.loader(), work.events)
+        quantizer = work.build("quantizer")
+        if _fits(quantizer):
+            quantizer, state, size = _fit(quantizer, model, work)
+        else:
+            state = quantizer.quantize(model, work.loader(), work.events)
+            size = _write(ARTIFACT, state, work)
+        clips = quantizer.clips() if isinstance(quantizer, SDClipQuantizer) else {}
+        return {"artifact_bytes": size, "bytes_per_tensor": bytes_per_tensor(state), **clips}
+
+
+def _fits(quantizer: Quantizer) -> TypeGuard[SDClipQuantizer]:
+    return isinstance(quantizer, SDClipQuantizer) and quantizer.fit_bytes
+
+
+def _fit(quantizer: SDClipQuantizer, model: GPT, work: Work) -> tuple[SDClipQuantizer, State, int]:
+    """Write the largest artifact that there is room for; the quantizer with its clips, the state and the bytes."""
+    hessians, counts = quantizer.calibrate(model, work.loader(), work.events), quantizer.count_codes(model)
+    tried: dict[float, tuple[SDClipQuantizer, State, int]] = {}
+
+    def candidate(factor: float) -> str:
+        return f".{ARTIFACT}.{factor}"
+
+    def measure(factor: float) -> int:
+        scaled = quantizer.scaled(factor)
+        state = scaled.encode(model, hessians, work.events)
+        size = _write(candidate(factor), state, work)
+        work.events.event("fit_bytes", stage="quantize", **scaled.clips(), artifact_bytes=size, room=work.room)
+        tried[factor] = scaled, state, size
+        return size
+
+    try:
+        factor = fit(measure, counts, work.room)
         if dist.is_main():
-            write_artifact(
-                work.files.path(ARTIFACT),
-                state,
-                model=work.config["model"],
-                tokenizer_sha256=work.data_digests["tokenizer"]["sha256"],
-                codec=work.config["codec"],
-            )
-        dist.barrier()
-        size = work.files.path(ARTIFACT).stat().st_size
-        return {"artifact_bytes": size, "bytes_per_tensor": bytes_per_tensor(state)}
+            work.files.path(candidate(factor)).replace(work.files.path(ARTIFACT))
+    finally:
+        if dist.is_main():
+            for other in tried:
+                work.files.path(candidate(other)).unlink(missing_ok=True)
+    scaled, state, size = tried[factor]
+    finest = factor == factor_with(counts, math.inf)
+    work.events.event("fitted", stage="quantize", **scaled.clips(), unused=work.room - size, finest=finest)
+    return scaled, state, size
+
+
+def _write(name: str, state: State, work: Work) -> int:
+    """Let rank 0 write the artifact as the file `name`; its bytes, on every rank."""
+    size = None
+    if dist.is_main():
+        size = write_artifact(
+            work.files.path(name),
+            state,
+            model=work.config["model"],
+            tokenizer_sha256=work.data_digests["tokenizer"]["sha256"],
+            codec=work.config["codec"],
+        )
+    return dist.main_says(size)

@@ -26,7 +26,8 @@ class Work:
     """What a stage works with.
 
     `choices` are the options of the config groups; `stream` is the validation stream, on `device`; `data_digests` is
-    what Dataset.digests returned; `attend` is the implementation of attention.
+    what Dataset.digests returned; `attend` is the implementation of attention; `room` is how many bytes the code leaves
+    for the artifact.
     """
 
     config: Mapping[str, Any]
@@ -37,6 +38,7 @@ class Work:
     stream: Stream
     device: torch.device
     attend: Attend
+    room: int
     events: Listener
 
     def build(self, group: str, *inputs: Any) -> Any:
@@ -85,7 +87,7 @@ class Stage(ABC):
 
     chosen_by: the word in the configuration's `stages` that selects it; reads: names of the files it needs; writes: the
     file it makes; groups: the root keys of the configuration that its result depends on, besides the data. From these
-    follows its key in the cache (golf.cache.key).
+    and `depends` follows its key in the cache (golf.cache.key).
     """
 
     name: ClassVar[str]
@@ -93,6 +95,10 @@ class Stage(ABC):
     reads: ClassVar[tuple[str, ...]]
     writes: ClassVar[str | None]
     groups: ClassVar[tuple[str, ...]]
+
+    def depends(self, work: Work) -> dict[str, Any]:
+        """JSON values, beside the groups and the data, that its result depends on."""
+        return {}
 
     @abstractmethod
     def check(self, work: Work) -> None:
