@@ -22,10 +22,12 @@ from golf.evaluation.probe import ProbeAt
 from golf.evaluation.stream import Stream, unigram
 from golf.events import Early, Events, Job, Listener
 from golf.input_model import with_model_of, with_seeds_of
+from golf.limits import TOTAL_BYTES
 from golf.model.attend import Attend, choose
+from golf.over_limit import check_size
 from golf.plots import plot_all
 from golf.provenance import provenance
-from golf.run_files import CONFIG, RESULTS, RunFiles
+from golf.run_files import ARTIFACT, CONFIG, RESULTS, RunFiles
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, Work
@@ -79,7 +81,6 @@ def run(
         raise UserError(f"{source}: was made with another tokenizer than {work.dataset.tokenizer}; give it its data")
     for stage in stages:
         stage.check(work)
-    code_bytes = dist.main_says(len(pack(config, work.data_digests)) if dist.is_main() else None)
     facts = provenance(config, work.data_digests, str(device)) | {"attention": attention, "ranks": dist.world_size()}
     seconds = {"data": time.perf_counter() - started}
     events = Events([console, Log(), JsonLines(), tracker] if dist.is_main() else [])
@@ -96,13 +97,15 @@ def run(
         events.event("data", train=_tokens(work, "train"), val=work.stream.num_targets)
         for stage in stages:
             seconds[stage.name] = _run(stage, work, facts, cache)
+            if stage.writes == ARTIFACT:
+                check_size(work)  # before minutes of evaluation; it says how to have them all the same
         records = _records(stages, files)
         outcome = results.assemble(
             records,
             choices=_choices(choices, records),
             unigram=unigram(work.stream),
             stage_seconds=seconds,
-            code_bytes=code_bytes,
+            code_bytes=TOTAL_BYTES - work.room,
             provenance=facts,
         )
         if dist.is_main():
@@ -123,7 +126,7 @@ def _open(
     attend: Attend,
     events: Listener,
 ) -> Work:
-    """Open the data and see that it fits the model."""
+    """Open the data and see that it fits the model; pack the code."""
     dataset = build(config["data"]).open(events)
     model = config["model"]
     digests = None
@@ -131,8 +134,9 @@ def _open(
         dataset.check(model["vocab_size"], model["seq_len"])
         digests = dataset.digests()
     digests = dist.main_says(digests)
+    room = dist.main_says(TOTAL_BYTES - len(pack(config, digests)) if dist.is_main() else None)
     stream = Stream.of(dataset.validation(model["seq_len"]), dataset.byte_table, device)
-    return Work(config, choices, files, dataset, digests, stream, device, attend, ProbeAt, events)
+    return Work(config, choices, files, dataset, digests, stream, device, attend, ProbeAt, room, events)
 
 
 def _tokens(work: Work, split: str) -> int:
@@ -143,7 +147,7 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> 
     """Run one stage, or take from the cache what it did before; write its record, and return its seconds."""
     inputs = {name: work.files.get(name) for name in stage.reads}
     digests = dist.main_says({name: sha256(path) for name, path in inputs.items()} if dist.is_main() else None)
-    key = stage_key(stage, work.config, digests, facts)
+    key = stage_key(stage, work.config, digests, stage.depends(work), facts)
     work.events.event("stage_started", stage=stage.name, key=key[:12])
     started = time.perf_counter()
     output = None if stage.writes is None else work.files.path(stage.writes)

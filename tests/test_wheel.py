@@ -23,12 +23,8 @@ MINE = """\
             return 2 * round_to_codes(weight, 2 * scale[:, None], bits - 1)
     """
 YAML = """\
+    defaults: [rtn, _self_]
     _target_: mine.HalfSteps
-    min_elements: 1024
-    matrix_bits: 6
-    matrix_clip: 12.85
-    embed_bits: 8
-    embed_clip: 20.0
     """
 
 

@@ -12,11 +12,17 @@ if TYPE_CHECKING:  # stages are what this is about; they do not know their keys
     from golf.stages.stage import Stage
 
 
-def stage_key(stage: "Stage", config: Mapping[str, Any], inputs: Mapping[str, str], facts: Mapping[str, Any]) -> str:
+def stage_key(
+    stage: "Stage",
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    more: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> str:
     """Digest of the stage's part of the configuration, the digests of the files it reads, of the data and of the code
     that it uses, the kind of device, the number of ranks, the implementation of attention, and PyTorch's version.
 
-    inputs: SHA-256 by name. facts: the job's provenance.
+    inputs: SHA-256 by name. more: what Stage.depends returned. facts: the job's provenance.
     """
     parts = {group: config[group] for group in stage.groups}
     modules = {type(stage).__module__, *(module_of(part) for part in parts.values() if isinstance(part, Mapping))}
@@ -25,6 +31,7 @@ def stage_key(stage: "Stage", config: Mapping[str, Any], inputs: Mapping[str, st
         "stage": stage.name,
         "config": parts,
         "inputs": dict(inputs),
+        "more": dict(more),
         "data": facts["data"],
         "code": _digest(code),
         "device": facts["device"]["name"],

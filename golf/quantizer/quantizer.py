@@ -1,7 +1,10 @@
 """What every quantizer shares: which tensors get codes, their widths and their row scales (spec: Quantization)."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +44,10 @@ class Quantizer(ABC):
     def check(self, seq_len: int) -> None:  # noqa: B027 — not every quantizer reads data
         """Raise UserError if the quantizer cannot take sequences of that many tokens."""
 
+    def is_to_fit(self) -> bool:
+        """Whether the artifact is to be as large as allowed: for an SDClipQuantizer, which has what scales."""
+        return False
+
     @abstractmethod
     def quantize(self, model: GPT, loader: Loader, events: Listener) -> State:
         """Every tensor of the model's state: codes with row scales, or float16.
@@ -53,7 +60,8 @@ class Quantizer(ABC):
 class SDClipQuantizer(Quantizer):
     """Codes for linear layers and embeddings of more than `min_elements`, clipped at a number of standard deviations.
 
-    Subclasses choose the codes.
+    Subclasses choose the codes. With `fit_bytes` the stage scales the clips to what the artifact may weigh
+    (golf.quantizer.fit).
     """
 
     min_elements: int
@@ -61,6 +69,7 @@ class SDClipQuantizer(Quantizer):
     matrix_clip: float
     embed_bits: int
     embed_clip: float
+    fit_bytes: bool
 
     def __post_init__(self) -> None:
         require(self.min_elements >= 0, f"quantizer.min_elements={self.min_elements} must not be negative")
@@ -71,13 +80,18 @@ class SDClipQuantizer(Quantizer):
             require(2 <= bits <= 8, f"quantizer.{part}_bits={bits} must lie between 2 and 8")
             require(clip > 0, f"quantizer.{part}_clip={clip} must be above 0")
 
+    def is_to_fit(self) -> bool:
+        return self.fit_bytes
+
     def quantize(self, model: GPT, loader: Loader, events: Listener) -> State:
+        return self.encode(model, self.calibrate(model, loader, events), events)
+
+    def encode(self, model: GPT, hessians: Mapping[str, Tensor], events: Listener) -> State:
+        """`quantize` after `calibrate`, which the clips do not change."""
         state, layers = float16_state(model), self.layers(model)
-        hessians = self.calibrate(model, loader, events)
         mine: State = {}
         for done, (name, layer) in list(enumerate(layers.items(), start=1))[dist.rank() :: dist.world_size()]:
-            matrix = isinstance(layer, nn.Linear)
-            bits, clip = (self.matrix_bits, self.matrix_clip) if matrix else (self.embed_bits, self.embed_clip)
+            bits, clip = self.width_of(layer)
             weight = layer.weight.detach().float()
             scale = row_scales(weight, bits, clip)
             codes = self.codes(weight, scale.float(), bits, hessians.get(name))
@@ -86,6 +100,27 @@ class SDClipQuantizer(Quantizer):
         for part in dist.gather_objects(mine):
             state |= part
         return state
+
+    def width_of(self, layer: nn.Linear | nn.Embedding) -> tuple[int, float]:
+        """Bits and clip of the layer's codes."""
+        if isinstance(layer, nn.Linear):
+            return self.matrix_bits, self.matrix_clip
+        return self.embed_bits, self.embed_clip
+
+    def count_codes(self, model: GPT) -> Counter[tuple[int, float]]:
+        """How many codes there are of each width: bits and clip."""
+        counts: Counter[tuple[int, float]] = Counter()
+        for layer in self.layers(model).values():
+            counts[self.width_of(layer)] += layer.weight.numel()
+        return counts
+
+    def clips(self) -> dict[str, float]:
+        """The clips by their names in the configuration."""
+        return {"matrix_clip": self.matrix_clip, "embed_clip": self.embed_clip}
+
+    def scaled(self, factor: float) -> Self:
+        """The same with all clips times `factor`."""
+        return replace(self, matrix_clip=factor * self.matrix_clip, embed_clip=factor * self.embed_clip)
 
     def layers(self, model: GPT) -> dict[str, nn.Linear | nn.Embedding]:
         """The layers that get codes, by the name of their weight."""

@@ -1,11 +1,15 @@
 """checkpoint → artifact: quantizes the averaged weights and packs them."""
 
+import math
 import time
 from typing import Any
 
 from golf import dist
-from golf.artifact import bytes_per_tensor, write_artifact
+from golf.artifact import State, bytes_per_tensor, write_artifact
 from golf.checkpoint import read_checkpoint
+from golf.model.gpt import GPT
+from golf.quantizer.fit import factor_with, fit
+from golf.quantizer.quantizer import SDClipQuantizer
 from golf.run_files import ARTIFACT, CHECKPOINT
 from golf.stages.stage import Stage, Work
 
@@ -16,6 +20,9 @@ class Quantize(Stage):
     writes = ARTIFACT
     groups = ("data", "model", "quantizer", "codec")
 
+    def depends(self, work: Work) -> dict[str, Any]:
+        return {"room": work.room} if work.build("quantizer").is_to_fit() else {}
+
     def check(self, work: Work) -> None:
         work.build("quantizer").check(work.config["model"]["seq_len"])
         work.build("codec")
@@ -24,18 +31,61 @@ class Quantize(Stage):
     def run(self, work: Work) -> dict[str, Any]:
         checkpoint = read_checkpoint(work.files.get(CHECKPOINT), "cpu")
         model = work.load_model(checkpoint["ema"] or checkpoint["raw"])
+        quantizer = work.build("quantizer")
         started = time.perf_counter()
-        state = work.build("quantizer").quantize(model, work.loader(), work.events)
-        seconds = {"quantize": time.perf_counter() - started}
+        if quantizer.is_to_fit():
+            quantizer, state, size, packing = _fit(quantizer, model, work)
+        else:
+            state = quantizer.quantize(model, work.loader(), work.events)
+            size, packing = _write(ARTIFACT, state, work)
+        seconds = {"quantize": time.perf_counter() - started - packing, "pack": packing}
+        clips = quantizer.clips() if isinstance(quantizer, SDClipQuantizer) else {}
+        return {"artifact_bytes": size, "bytes_per_tensor": bytes_per_tensor(state), "seconds": seconds, **clips}
+
+
+def _fit(quantizer: SDClipQuantizer, model: GPT, work: Work) -> tuple[SDClipQuantizer, State, int, float]:
+    """Write the largest artifact that there is room for; the quantizer with its clips, the state, the bytes, and the
+    seconds that packing took."""
+    hessians, counts = quantizer.calibrate(model, work.loader(), work.events), quantizer.count_codes(model)
+    tried: dict[float, tuple[SDClipQuantizer, State, int]] = {}
+    packing = 0.0
+
+    def candidate(factor: float) -> str:
+        return f".{ARTIFACT}.{factor}"
+
+    def measure(factor: float) -> int:
+        nonlocal packing
+        scaled = quantizer.scaled(factor)
+        state = scaled.encode(model, hessians, work.events)
+        size, took = _write(candidate(factor), state, work)
+        packing += took
+        work.events.event("fit_bytes", stage="quantize", **scaled.clips(), artifact_bytes=size, room=work.room)
+        tried[factor] = scaled, state, size
+        return size
+
+    try:
+        factor = fit(measure, counts, work.room)
         if dist.is_main():
-            write_artifact(
-                work.files.path(ARTIFACT),
-                state,
-                model=work.config["model"],
-                tokenizer_sha256=work.data_digests["tokenizer"]["sha256"],
-                codec=work.config["codec"],
-            )
-        dist.barrier()
-        seconds["pack"] = time.perf_counter() - started - seconds["quantize"]
-        size = work.files.path(ARTIFACT).stat().st_size
-        return {"artifact_bytes": size, "bytes_per_tensor": bytes_per_tensor(state), "seconds": seconds}
+            work.files.path(candidate(factor)).replace(work.files.path(ARTIFACT))
+    finally:
+        if dist.is_main():
+            for other in tried:
+                work.files.path(candidate(other)).unlink(missing_ok=True)
+    scaled, state, size = tried[factor]
+    finest = factor == factor_with(counts, math.inf)
+    work.events.event("fitted", stage="quantize", **scaled.clips(), unused=work.room - size, finest=finest)
+    return scaled, state, size, packing
+
+
+def _write(name: str, state: State, work: Work) -> tuple[int, float]:
+    """Let rank 0 write the artifact as the file `name`; its bytes, on every rank, and the seconds that it took."""
+    started, size = time.perf_counter(), None
+    if dist.is_main():
+        size = write_artifact(
+            work.files.path(name),
+            state,
+            model=work.config["model"],
+            tokenizer_sha256=work.data_digests["tokenizer"]["sha256"],
+            codec=work.config["codec"],
+        )
+    return dist.main_says(size), time.perf_counter() - started

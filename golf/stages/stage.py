@@ -27,8 +27,8 @@ class Work:
     """What a stage works with.
 
     `choices` are the options of the config groups; `stream` is the validation stream, on `device`; `data_digests` is
-    what Dataset.digests returned; `attend` is the implementation of attention; `probe` tries a model while
-    it is scored.
+    what Dataset.digests returned; `attend` is the implementation of attention; `probe` tries a model while it is
+    scored; `room` is how many bytes the code leaves for the artifact.
     """
 
     config: Mapping[str, Any]
@@ -40,6 +40,7 @@ class Work:
     device: torch.device
     attend: Attend
     probe: MakeProbe | None
+    room: int
     events: Listener
 
     def build(self, group: str, *inputs: Any) -> Any:
@@ -88,7 +89,7 @@ class Stage(ABC):
 
     chosen_by: the word in the configuration's `stages` that selects it; reads: names of the files it needs; writes: the
     file it makes; groups: the root keys of the configuration that its result depends on, besides the data. From these
-    follows its key in the cache (golf.cache.key).
+    and `depends` follows its key in the cache (golf.cache.key).
     """
 
     name: ClassVar[str]
@@ -96,6 +97,10 @@ class Stage(ABC):
     reads: ClassVar[tuple[str, ...]]
     writes: ClassVar[str | None]
     groups: ClassVar[tuple[str, ...]]
+
+    def depends(self, work: Work) -> dict[str, Any]:
+        """JSON values, beside the groups and the data, that its result depends on."""
+        return {}
 
     @abstractmethod
     def check(self, work: Work) -> None:

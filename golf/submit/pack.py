@@ -14,6 +14,7 @@ from typing import Any
 
 from golf.build import module_of
 from golf.cache.entries import cached, user_cache
+from golf.quantizer.quantizer import SDClipQuantizer
 from golf.sources import closure, source_of
 from golf.submit import script
 from golf.submit.shake import shaken
@@ -75,16 +76,19 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
     targets = {module_of(part) for part in parts}
     # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
+    off = set() if config["quantizer"].get("fit_bytes") else {SDClipQuantizer.is_to_fit.__name__}
     reached = closure({script.__name__, *targets}, lambda module: module.partition(".")[0] == "golf")
 
     def build(directory: Path) -> None:
         bare = {module: _minify(source_of(module), rename_locals=False) for module in reached}
-        needed = shaken(bare, script.__name__, targets, {"main", *names})
+        needed = shaken(bare, script.__name__, targets, {"main", *names}, off)
         small = {module: _minify(source, rename_locals=True) for module, source in needed.items()}
         (directory / MODULES).write_text(json.dumps(small), encoding="utf-8")
 
     makers = [source_of(module) for module in (__name__, shaken.__module__)], version("python-minifier"), sys.version
-    digest = hashlib.sha256(repr((sorted(reached.items()), sorted(targets), sorted(names), makers)).encode())
+    digest = hashlib.sha256(
+        repr((sorted(reached.items()), sorted(targets), sorted(names), sorted(off), makers)).encode()
+    )
     try:
         directory = cached(user_cache(None, "code"), digest.hexdigest()[:32], build)
         return json.loads((directory / MODULES).read_text(encoding="utf-8"))

@@ -17,6 +17,7 @@ from golf.data.digest import sha256
 from golf.device import peak_memory, pick_device, reset_peak_memory
 from golf.evaluation.stream import Stream
 from golf.events import Listener
+from golf.limits import TOTAL_BYTES
 from golf.model.attend import choose
 from golf.run_files import RunFiles
 from golf.stages.evaluate import Evaluate
@@ -74,16 +75,18 @@ def main(config: dict[str, Any], script: Path) -> None:
         log.line("config", config)
         directory.mkdir(exist_ok=True)
     dist.barrier()
-    results = run(config, RunFiles(directory, asked.evaluate), STAGES[2 if asked.evaluate else 0 :], events)
+    code_bytes = script.stat().st_size
+    files, stages = RunFiles(directory, asked.evaluate), STAGES[2 if asked.evaluate else 0 :]
+    results = run(config, files, stages, TOTAL_BYTES - code_bytes, events)
     if dist.is_main():
-        log.line("score", score(results, script.stat().st_size))
+        log.line("score", score(results, code_bytes))
     dist.stop()
 
 
 def run(
-    config: Mapping[str, Any], files: RunFiles, stages: tuple[type[Stage], ...], events: Listener
+    config: Mapping[str, Any], files: RunFiles, stages: tuple[type[Stage], ...], room: int, events: Listener
 ) -> dict[str, Any]:
-    """Run the stages; the result of each by name, with its seconds and peak of memory."""
+    """Run the stages, with `room` bytes for the artifact; the result of each by name."""
     device = pick_device(config["device"], config["threads"])
     attention, attend = choose(config["attention"], device)
     dataset = build(config["data"]).open(events)
@@ -94,7 +97,7 @@ def run(
     events.event("machine", device=name, ranks=dist.world_size(), torch=torch.__version__, attention=attention)
     events.event("data", **files_of, targets=stream.num_targets, tokenizer=tokenizer["sha256"])
     digests = {"tokenizer": tokenizer}
-    work = Work(config, {}, files, dataset, digests, stream, device, attend, None, events)
+    work = Work(config, {}, files, dataset, digests, stream, device, attend, None, room, events)
     results = {}
     for stage in (kind() for kind in stages):
         reset_peak_memory(device)

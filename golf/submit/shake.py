@@ -12,15 +12,18 @@ from importlib import import_module
 Definition = ast.FunctionDef | ast.ClassDef
 
 
-def shaken(sources: Mapping[str, str], main: str, roots: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+def shaken(
+    sources: Mapping[str, str], main: str, roots: Iterable[str], names: Iterable[str], off: Iterable[str] = ()
+) -> dict[str, str]:
     """The modules that a program needs, with what it needs of them.
 
     sources: by module, without annotations of variables and parameters. main, roots: modules that are imported.
-    names: that nobody mentions and that are reached all the same.
+    names: that nobody mentions and that are reached all the same. off: methods that answer no; what is done if they
+    answer yes is left out.
     """
     trees = {module: ast.parse(source) for module, source in sources.items()}
     for tree in trees.values():
-        _Words().visit(tree)
+        _Words(set(off)).visit(tree)
     before = -1
     while before != (before := _size(trees)):
         trees = {module: trees[module] for module in sorted(_imported(trees, {main, *roots}))}
@@ -33,7 +36,16 @@ def shaken(sources: Mapping[str, str], main: str, roots: Iterable[str], names: I
 
 class _Words(ast.NodeTransformer):
     """Drops what tells a user of a mistake in the configuration, which was checked when the script was made: `require`
-    of golf.errors. Of other errors it drops the words, and they are raised all the same; and of fields the types."""
+    of golf.errors. Of other errors it drops the words, and they are raised all the same; of fields the types; and
+    what is switched off."""
+
+    def __init__(self, off: set[str]):
+        self.off = off
+
+    def visit_If(self, node: ast.If) -> ast.If | list[ast.stmt]:
+        self.generic_visit(node)
+        called = node.test.func if isinstance(node.test, ast.Call) else None
+        return node.orelse if isinstance(called, ast.Attribute) and called.attr in self.off else node
 
     def visit_Module(self, node: ast.Module) -> ast.Module:
         imports = [line for line in node.body if isinstance(line, ast.ImportFrom) and line.module == "golf.errors"]

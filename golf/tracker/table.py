@@ -8,6 +8,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from golf.limits import TOTAL_BYTES
+
 ROWS = {
     "unigram": "unigram",
     "prequant": "pre-quantization",
@@ -22,7 +24,7 @@ def summary(results: Mapping[str, Any], directory: Path) -> Group:
 
     Print it with `soft_wrap=True`, so that a long path stays one word.
     """
-    lines = {"bytes": _bytes(results), "seconds": _seconds(results), "files": str(directory)}
+    lines = {"bytes": _bytes(results), "over": _over(results), "seconds": _seconds(results), "files": str(directory)}
     return Group(
         scores(results), *(Text(f"{name:<8} {text}", no_wrap=True) for name, text in lines.items() if text is not None)
     )
@@ -48,6 +50,11 @@ def _bytes(results: Mapping[str, Any]) -> str | None:
     if results.get("total_bytes") is None:
         return None
     return f"model {results['artifact_bytes']:,} + code {results['code_bytes']:,} = total {results['total_bytes']:,}"
+
+
+def _over(results: Mapping[str, Any]) -> str | None:
+    over = (results.get("total_bytes") or 0) - TOTAL_BYTES
+    return f"{over:,} bytes above the limit of {TOTAL_BYTES:,}" if over > 0 else None
 
 
 def _seconds(results: Mapping[str, Any]) -> str | None:

@@ -68,6 +68,7 @@ RECORD = {
         "matrix_clip": 12.85,
         "embed_bits": 8,
         "embed_clip": 20.0,
+        "fit_bytes": False,
         "calibration_batches": 64,
         "calibration_tokens": 98_304,
         "block_size": 128,

@@ -109,7 +109,7 @@ def test_training_does_not_depend_on_the_number_of_ranks(tmp_path, steps, dtype)
 
 
 def test_quantization_and_scores_do_not_depend_on_the_number_of_ranks(trained, tmp_path):
-    settings = ["stages=[quantize,evaluate]", f"input={trained}"]
+    settings = ["stages=[quantize,evaluate]", f"input={trained}", "quantizer.fit_bytes=true"]
     one = run(tmp_path / "one", *settings)
     done = golf(tmp_path, TWO, "hydra.run.dir=two", *settings)
     assert done.returncode == 0, done.stderr

@@ -113,6 +113,8 @@ BOOLEANS = [
     Flip("tracker.log_artifact=false", {"tracked"}, at=f"{QUICK} tracker=wandb tracker.mode=offline"),
     Flip("trainer.compile=true", {"graphs", "kernels"}, at=TRAIN),
     Flip("trainer.deterministic=true", {"kernels"}),
+    Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}),
+    Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}, at=f"{QUICK} quantizer=rtn"),
     Flip("ttt.hash_embed=false", TTT),
 ]
 OPTIONS = [
