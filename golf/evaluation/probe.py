@@ -51,7 +51,7 @@ class ProbeAt:
     @torch.no_grad()
     def _try(self, model: GPT, stream: Stream, reader: Reader, window: Windows, place: int) -> None:
         start = int(window.start[0])
-        at = min(place - start, window.seq_len - 2)  # in the window, and so that its target is an input too
+        at = max(min(place - start, window.seq_len - 2), 0)  # in the window, and its target an input too
         as_it_is = stream.part(start, start + window.seq_len)
         whole = Windows(np.array([0]), np.array([0]), window.end - start, window.seq_len)  # every target of it
         vocabulary = model.tok_emb.num_embeddings
