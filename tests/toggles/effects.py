@@ -25,7 +25,8 @@ FIXTURE = PACKAGE / "data" / "fixture"
 
 USUAL = "experiment=tiny cache=off device=cpu"
 LENGTH = "trainer.steps=3 trainer.batch_tokens=256 trainer.micro_batches=1"  # the last step has recurrence
-QUICK = f"{LENGTH} data.val_tokens=1025 ttt.chunk_tokens=512 quantizer.calibration_batches=1"  # two chunks
+UNCALIBRATED = f"{LENGTH} data.val_tokens=1025 ttt.chunk_tokens=512"  # two chunks
+QUICK = f"{UNCALIBRATED} quantizer.calibration_batches=1"
 TRAIN = f"{QUICK} stages=[train]"  # for what changes the weights: later numbers would merely follow from them
 
 
@@ -114,7 +115,7 @@ BOOLEANS = [
     Flip("trainer.compile=true", {"graphs", "kernels"}, at=TRAIN),
     Flip("trainer.deterministic=true", {"kernels"}),
     Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}),
-    Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}, at=f"{QUICK} quantizer=rtn"),
+    Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}, at=f"{UNCALIBRATED} quantizer=rtn"),
     Flip("ttt.hash_embed=false", TTT),
 ]
 OPTIONS = [
