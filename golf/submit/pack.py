@@ -7,6 +7,7 @@ import os
 import sys
 from base64 import b85encode
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -98,6 +99,7 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
             return json.loads((Path(temporary) / MODULES).read_text(encoding="utf-8"))
 
 
+@cache  # most modules are the same in all scripts
 def _minify(source: str, rename_locals: bool) -> str:
     import python_minifier  # after the cache has been looked into
     from python_minifier import RemoveAnnotationsOptions
