@@ -24,7 +24,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def smoke(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, str]:
     work = tmp_path_factory.mktemp("work")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("OMP", "WANDB", "XDG"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "XDG"))}
     environment = {**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
     command = [sys.executable, "-m", "golf"]
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)

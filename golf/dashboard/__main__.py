@@ -5,6 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from golf.command import exit_code, extra
 from golf.errors import UserError, require
 from golf.tracker import wandb_run
 from golf.tracker.online import unreachable
@@ -21,30 +22,21 @@ def main() -> int:
     parser.add_argument("--name", default="golf", help="of the workspace (default: golf)")
     parser.add_argument("--dry-run", action="store_true", help="print what would be saved, and ask nobody")
     arguments = parser.parse_args()
-    try:
-        entity, _, project = arguments.project.partition("/")
-        slug = entity and project and "/" not in project
-        require(bool(slug), f"{arguments.project}: is no project of W&B; give ENTITY/PROJECT")
-        workspace, metrics = _build(entity, project, arguments.name)
-        if arguments.dry_run:
-            print(json.dumps({"metrics": metrics, "workspace": workspace._spec}, indent=2))
-        else:
-            print(_save(workspace))
-    except UserError as error:
-        print(f"golf: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: _show(arguments))
 
 
-def _build(entity: str, project: str, name: str) -> "tuple[Workspace, dict[str, list[str]]]":
-    try:
+def _show(arguments: argparse.Namespace) -> int:
+    entity, _, project = arguments.project.partition("/")
+    slug = entity and project and "/" not in project
+    require(bool(slug), f"{arguments.project}: is no project of W&B; give ENTITY/PROJECT")
+    with extra("dashboard"):
         from golf.dashboard import workspace
-    except ModuleNotFoundError as error:
-        if error.name != "wandb_workspaces":
-            raise
-        raise UserError("the dashboard needs wandb-workspaces: pip install 'golf[dashboard]'") from error
-    built = workspace.build(entity, project, name)
-    return built, workspace.metrics(built)
+    built = workspace.build(entity, project, arguments.name)
+    if arguments.dry_run:
+        print(json.dumps({"metrics": workspace.metrics(built), "workspace": built._spec}, indent=2))
+    else:
+        print(_save(built))
+    return 0
 
 
 def _save(workspace: "Workspace") -> str:

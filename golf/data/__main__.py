@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from golf.errors import UserError
+from golf.command import exit_code
 
 
 def main() -> int:
@@ -19,11 +19,7 @@ def main() -> int:
         help='the token shards of one stream in order (.bin), JSON lines with a "text" (.jsonl), or a text each',
     )
     arguments = parser.parse_args()
-    try:
-        return _check(arguments.tokenizer, arguments.files)
-    except UserError as error:
-        print(f"golf: error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(lambda: _check(arguments.tokenizer, arguments.files))
 
 
 def _check(tokenizer: Path, files: list[Path]) -> int:

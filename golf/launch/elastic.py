@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -114,9 +114,7 @@ class Elastic:
                 rdzv_configs={"timeout": self.rdzv_timeout, "rank": self.node_rank},
                 max_restarts=0,
                 logs_specs=logs,
-                # A signal of which somebody makes use stays theirs: nohup's, or those of a scheduler's client, which
-                # knows what becomes of a job that is told to end.
-                signals_to_handle=",".join(one.name for one in ENDING if signal.getsignal(one) in PYTHONS),
+                **_signals_to_handle(LaunchConfig),
             )
             try:
                 elastic_launch(config, sys.executable)("-m", "golf.launch.worker", str(path))
@@ -161,6 +159,14 @@ def _environment(name: str, value: str) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
+
+
+def _signals_to_handle(config: type) -> dict[str, Any]:
+    """A signal of which somebody makes use stays theirs: nohup's, or those of a scheduler's client, which knows what
+    becomes of a job that is told to end. An older PyTorch's launcher takes them all."""
+    if "signals_to_handle" not in (field.name for field in fields(config)):
+        return {}
+    return {"signals_to_handle": ",".join(one.name for one in ENDING if signal.getsignal(one) in PYTHONS)}
 
 
 @contextmanager

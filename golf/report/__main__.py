@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from golf.errors import UserError
+from golf.command import exit_code, extra
 
 
 def main() -> int:
@@ -15,22 +15,19 @@ def main() -> int:
     parser.add_argument("--baseline", help="JSON of somebody's scores to beat; `record`: the published record's")
     parser.add_argument("--output", type=Path, help="directory to write (default: report/ in the first directory)")
     arguments = parser.parse_args()
-    try:
+    return exit_code(lambda: _report(arguments))
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    with extra("report"):
         from golf.report.compare import report
-    except ModuleNotFoundError as error:
-        print(f"golf: error: {error.name} is missing: pip install 'golf[report]'", file=sys.stderr)
-        return 2
-    try:
-        report(
-            arguments.directories,
-            reference=arguments.reference,
-            metric=arguments.metric,
-            baseline=arguments.baseline,
-            output=arguments.output or arguments.directories[0] / "report",
-        )
-    except UserError as error:
-        print(f"golf: error: {error}", file=sys.stderr)
-        return 2
+    report(
+        arguments.directories,
+        reference=arguments.reference,
+        metric=arguments.metric,
+        baseline=arguments.baseline,
+        output=arguments.output or arguments.directories[0] / "report",
+    )
     return 0
 
 

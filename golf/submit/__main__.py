@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from golf.errors import UserError
+from golf.command import exit_code, extra
 
 
 def main() -> int:
@@ -13,19 +13,16 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("submission"), help="the folder (default: submission)")
     parser.add_argument("--logs", type=Path, help="where the script was run (default: OUTPUT-runs)")
     arguments = parser.parse_args()
-    try:
+    return exit_code(lambda: _submit(arguments))
+
+
+def _submit(arguments: argparse.Namespace) -> int:
+    with extra("submit"):
         from golf.submit.submit import submit
-    except ModuleNotFoundError as error:
-        print(f"golf: error: {error.name} is missing: pip install 'golf[submit]'", file=sys.stderr)
-        return 2
-    try:
-        overrides = [word for word in arguments.directories if "=" in word and not Path(word).exists()]
-        directories = [Path(word) for word in arguments.directories if word not in overrides]
-        logs = arguments.logs or arguments.output.with_name(f"{arguments.output.name}-runs")
-        return 0 if submit(directories, overrides, arguments.output, logs) else 1
-    except UserError as error:
-        print(f"golf: error: {error}", file=sys.stderr)
-        return 2
+    overrides = [word for word in arguments.directories if "=" in word and not Path(word).exists()]
+    directories = [Path(word) for word in arguments.directories if word not in overrides]
+    logs = arguments.logs or arguments.output.with_name(f"{arguments.output.name}-runs")
+    return 0 if submit(directories, overrides, arguments.output, logs) else 1
 
 
 if __name__ == "__main__":

@@ -45,12 +45,13 @@ def _conditions(seeds: Sequence[Seed]) -> list[Check]:
     off = max(each.get("normalisation", 0.0) for each in facts)
     whole = all(each["targets"] == seed.run.val_targets for each, seed in zip(facts, seeds, strict=True))
     tried = f"at {probed} places of each pass"
+    first = all(each["handed_out"] <= each["targets"] for each in facts)
     ledger = "the ledger handed out no token before it was scored"
     once = f"each of {facts[0]['targets']:,} targets was scored once, in order"
     return [
         Check("condition 1: causal", probed > 0, f"no loss moved by more than {moved:.1g} nats, tried {tried}"),
         Check("condition 2: normalised", probed > 0, f"probabilities sum to 1 within {off:.1g}, tried {tried}"),
-        Check("condition 3: score before update", True, ledger),
+        Check("condition 3: score before update", first, ledger if first else "tokens were handed out before"),
         Check("condition 4: one pass", whole, once if whole else "not every target was scored"),
     ]
 
@@ -70,7 +71,7 @@ def _budgets(seeds: Sequence[Seed]) -> list[Check]:
     checks = []
     for name, what, limit, unit in budgets:
         most = max(seed.figures[name] for seed in seeds)
-        found = f"{most:,.0f} of {limit:,.0f} {unit} at most"
+        found = f"{most:,.0f} of {limit:,.0f} {unit} at most, {limit - most:,.0f} left"
         checks.append(Check(f"budget: {what}", most <= limit, found, limit - most))
     return checks
 
@@ -103,7 +104,7 @@ def _provenance(seeds: Sequence[Seed]) -> list[Check]:
 
 
 def _logs(seeds: Sequence[Seed], script_sha256: str) -> list[Check]:
-    """Written by this very script to its end, with the scores that are claimed."""
+    """Written by this very script, to its end, on the data of the runs."""
     missing = [str(seed.seed) for seed in seeds if seed.log is None or seed.log.score is None]
     others = [str(seed.seed) for seed in seeds if seed.log is not None and seed.log.sha256 != script_sha256]
     whole, own = not missing, not others

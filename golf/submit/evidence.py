@@ -66,7 +66,3 @@ class Seed:
         }
         names = ("val_bpb", "val_loss", "artifact_bytes", "code_bytes", "total_bytes")
         return {name: scored[name] for name in names} | seconds
-
-    @property
-    def steps(self) -> int:
-        return self.run.records["train"]["result"]["steps"]

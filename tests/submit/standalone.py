@@ -36,7 +36,7 @@ def site(directory: Path, requirements: tuple[str, ...] = REQUIREMENTS) -> Path:
 
 def run_script(site: Path, cwd: Path, *arguments: str, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
     """Run `python [launcher] train_gpt.py arguments` where nothing but the folder `site` is installed."""
-    kept = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG")}
+    kept = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG", "OMP_NUM_THREADS")}
     command = [sys.executable, "-S", *launcher, "train_gpt.py", *arguments]
     environment = {**kept, "PYTHONPATH": str(site)}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)

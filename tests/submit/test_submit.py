@@ -132,7 +132,8 @@ def edit_provenance(**facts):
     ("stage", "edit", "fails"),
     [
         ("ttt", edit_ttt(probed=0), {"condition 1: causal", "condition 2: normalised"}),
-        ("ttt", edit_ttt(targets=100), {"condition 4: one pass"}),
+        ("ttt", edit_ttt(handed_out=6145), {"condition 3: score before update"}),
+        ("ttt", edit_ttt(targets=100, handed_out=0), {"condition 4: one pass"}),
         ("train", edit_provenance(code_sha256="0"), {"provenance: code", "provenance: script"}),
         ("evaluate", edit_provenance(ranks=8), {"provenance: processes"}),
         ("quantize", lambda record: record["provenance"]["data"].update(val_tokens=1), {"provenance: data"}),

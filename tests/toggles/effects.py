@@ -81,7 +81,7 @@ WIDTHS += " model.vocab_size=320 model.rope_dims=8 model.mlp_mult=2.0"
 UNCOMPILED = f"{LENGTH} trainer.warmup_steps=0 trainer.compile=false"
 
 ON_GPUS = "tests/test_gpu.py::test_attention_agrees_with_float32"
-ON_LAUNCHERS = "tests/sweep/test_launchers.py::test_a_dead_worker_fails_its_job_alone"
+ON_LAUNCHERS = "tests/sweep/test_launchers.py::test_a_failure_stops_no_other_job"
 ON_QUEUES = "tests/sweep/test_launchers.py::test_slurm_runs_a_job_again_that_it_took_away"
 ON_NODES = "tests/sweep/test_launchers.py::test_slurm_runs_one_job_on_two_nodes"
 BY_OPTUNA = "tests/sweep/test_search.py::test_a_search_goes_on_where_it_was_and_trains_once"

@@ -1,0 +1,27 @@
+"""What the commands beside the launcher have in common: `python -m golf.report` and its like."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from golf.errors import UserError
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """What the command returns; 2 for a mistake of the user, which is told in one line."""
+    try:
+        return command()
+    except UserError as error:
+        print(f"golf: error: {error}", file=sys.stderr)
+        return 2
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around imports of what the extra `name` brings: a UserError says how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == "golf":
+            raise
+        raise UserError(f"{error.name} is missing: pip install 'golf[{name}]'") from error
