@@ -14,7 +14,7 @@ from torch import nn
 from golf.app import plain
 from golf.build import build
 from golf.errors import UserError
-from golf.model.attention import exclude_self
+from golf.kernels.xsa import exclude_self
 from golf.model.gpt import GPT
 from golf.model.layer_order import layer_order
 from golf.model.rotary import rotary_tables
