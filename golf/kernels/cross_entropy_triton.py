@@ -14,22 +14,23 @@ WARPS = 8  # of a program, which has a row
 
 
 @triton.jit
-def _rows(LOGITS, TARGETS, NATS, cap, share, VOCABULARY: tl.constexpr, COLS: tl.constexpr, GRADIENT: tl.constexpr):
+def _cross_entropy(
+    LOGITS, TARGETS, NATS, cap, share, VOCABULARY: tl.constexpr, COLS: tl.constexpr, GRADIENT: tl.constexpr
+):
     row = tl.program_id(0).to(tl.int64)
     word = tl.arange(0, COLS)
     at = LOGITS + row * VOCABULARY + word
-    z = tl.load(at, mask=word < VOCABULARY, other=-float("inf")).to(tl.float32) / cap
+    z = tl.load(at, mask=word < VOCABULARY, other=-float("inf")).to(tl.float32) * (1 / cap)
     small = tl.exp(-2 * tl.abs(z))  # tanh by what cannot overflow
     tanh = tl.where(z < 0, small - 1, 1 - small) / (1 + small)
     capped = tl.where(word < VOCABULARY, cap * tanh, -float("inf"))
     largest = tl.max(capped)
     p = tl.exp(capped - largest)
     total = tl.sum(p)
-    target = tl.load(TARGETS + row)
-    is_target = word == target
+    is_target = word == tl.load(TARGETS + row)
     tl.store(NATS + row, largest + tl.log(total) - tl.sum(tl.where(is_target, capped, 0.0)))
     if GRADIENT:
-        d = (p / total - tl.where(is_target, 1.0, 0.0)) * (1 - tanh * tanh) * share
+        d = (p * (1 / total) - tl.where(is_target, 1.0, 0.0)) * ((1 - tanh * tanh) * share)
         tl.store(at, d.to(LOGITS.dtype.element_ty), mask=word < VOCABULARY)
 
 
@@ -42,9 +43,7 @@ class _CrossEntropy(torch.autograd.Function):
         nats = flat.new_empty(len(flat), dtype=torch.float32)
         wanted = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         sizes = {"VOCABULARY": len(weight), "COLS": power_of_2(len(weight)), "num_warps": WARPS}
-        _rows[(len(flat),)](
-            logits, targets.flatten(), nats, cap, 1 / len(flat), GRADIENT=wanted, **sizes
-        )
+        _cross_entropy[(len(flat),)](logits, targets.flatten(), nats, cap, 1 / len(flat), GRADIENT=wanted, **sizes)
         ctx.save_for_backward(flat, weight, logits)
         ctx.shape, ctx.dtypes = hidden.shape, (hidden.dtype, embedding.dtype)
         return nats.mean()

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from golf.kernels.launch import power_of_2
+from golf.kernels.launch import power_of_2, weight_gradient
 from golf.model.norm import EPS
 
 ROWS, WARPS = 64, 4  # of one head in a program
@@ -32,13 +32,13 @@ def _tables(COS, SIN, time, d, row_mask, HALF: tl.constexpr):
 
 
 @triton.jit
-def _forward(
+def _heads_forward(
     QKV, COS, SIN, GAIN, QK, rows, length, eps, stride,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, HALF: tl.constexpr,
     ROWS: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    head = tl.program_id(1)
+    row = tl.program_id(1).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    head = tl.program_id(0)
     d = tl.arange(0, COLS)
     mask = (row < rows)[:, None] & (d < SIZE)[None, :]
     first = (d < HALF)[None, :]
@@ -56,14 +56,14 @@ def _forward(
 
 
 @triton.jit
-def _backward(
+def _heads_backward(
     QKV, COS, SIN, GAIN, DQ, DK, DV, DV2, DQKV, DGAIN, rows, length, eps, stride,
     q_batch, q_time, q_head, k_batch, k_time, k_head, v_batch, v_time, v_head, u_batch, u_time, u_head,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, HALF: tl.constexpr,
     ROWS: tl.constexpr, HAS_DV: tl.constexpr, HAS_DV2: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    head = tl.program_id(1)
+    row = tl.program_id(1).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    head = tl.program_id(0)
     d = tl.arange(0, COLS)
     mask = (row < rows)[:, None] & (d < SIZE)[None, :]
     batch, time = row // length, row % length
@@ -97,7 +97,7 @@ def _backward(
         unit = x * rms
         if head < HEADS:
             # Rotation keeps products: what the gain meets, times its gradient, is the same before it.
-            tl.store(DGAIN + tl.program_id(0) * HEADS + head, tl.sum(dn * unit))
+            tl.store(DGAIN + tl.program_id(1) * HEADS + head, tl.sum(dn * unit))
             dn *= tl.load(GAIN + head).to(tl.float32)
         dx = rms * (dn - unit * (tl.sum(dn * unit, axis=1) / SIZE)[:, None])
         tl.store(DQKV + at, dx.to(DQKV.dtype.element_ty), mask=mask)
@@ -119,8 +119,8 @@ class _Heads(torch.autograd.Function):
         qk = x.new_empty(*x.shape[:-1], of_qk)
         sizes = {"HEADS": n_heads, "KV_HEADS": kv_heads, "SIZE": size, "COLS": power_of_2(size)}
         sizes |= {"HALF": cos.size(-1), "ROWS": ROWS, "num_warps": WARPS}
-        grid = (triton.cdiv(rows, ROWS), n_heads + kv_heads)
-        _forward[grid](qkv, cos, sin, gain, qk, rows, length, EPS, qkv.size(-1), **sizes)
+        grid = (n_heads + kv_heads, triton.cdiv(rows, ROWS))
+        _heads_forward[grid](qkv, cos, sin, gain, qk, rows, length, EPS, qkv.size(-1), **sizes)
         ctx.save_for_backward(x, weight, qkv, gain, cos, sin)
         ctx.sizes = sizes
         ctx.set_materialize_grads(False)
@@ -139,7 +139,7 @@ class _Heads(torch.autograd.Function):
         dgain = x.new_empty(tiles, n_heads, dtype=torch.float32)
         grads = [None if d is None else d if d.stride(-1) == 1 else d.contiguous() for d in (dq, dk, dv, dv2)]
         strides = [stride for d in grads for stride in ((0, 0, 0) if d is None else d.stride()[:3])]
-        _backward[(tiles, n_heads + 2 * kv_heads)](
+        _heads_backward[(n_heads + 2 * kv_heads, tiles)](
             qkv, cos, sin, gain, *grads, dqkv, dgain, rows, length, EPS, qkv.size(-1), *strides,
             HAS_DV=dv is not None, HAS_DV2=dv2 is not None, **sizes,
         )  # fmt: skip
@@ -147,7 +147,7 @@ class _Heads(torch.autograd.Function):
         parts = [n_heads * size, kv_heads * size, kv_heads * size]
         dweights: tuple[Tensor | None, ...] = (None,) * 3
         if any(ctx.needs_input_grad[1:4]):
-            dweights = (flat.T @ x.flatten(0, -2)).float().split(parts)
+            dweights = weight_gradient(flat, x.flatten(0, -2)).split(parts)
         return (flat @ weight).view_as(x), *dweights, dgain.sum(0).to(gain.dtype), None, None
 
 

@@ -16,6 +16,13 @@ def power_of_2(size: int) -> int:
     return triton.next_power_of_2(size)
 
 
+def weight_gradient(dy: Tensor, x: Tensor) -> Tensor:
+    """dyᵀx, float32 (outputs, inputs), of a product whose inputs x and gradients dy have the same rows."""
+    if dy.is_cuda and dy.dtype != torch.float32:
+        return torch.mm(dy.T, x, out_dtype=torch.float32)
+    return dy.T @ x
+
+
 def programs(device: torch.device, each: int) -> int:
     """How many programs keep the device busy, with `each` at a time on a multiprocessor."""
     return each * (torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1)

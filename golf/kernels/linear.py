@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def linear(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+def linear(x: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
     """scale · (x weightᵀ): x (…, inputs), weight (outputs, inputs), scale (outputs,) → (…, outputs)."""
     y = F.linear(x, weight)
-    return scale.to(y.dtype) * y
+    return y if scale is None else scale.to(y.dtype) * y

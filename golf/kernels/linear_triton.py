@@ -4,6 +4,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def linear(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+def linear(x: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
     """See golf.kernels.linear; x is in the type to compute in."""
-    return F.linear(x, (scale[:, None] * weight).to(x.dtype))
+    return F.linear(x, (weight if scale is None else scale[:, None] * weight).to(x.dtype))

@@ -14,11 +14,11 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from golf.kernels.launch import programs
+from golf.kernels.launch import programs, weight_gradient
 
 BLOCK, WARPS = 4096, 8  # elements of a program
-M, N, K = 128, 256, 64  # of a tile of the fused product
-STAGES, PRODUCT_WARPS = 3, 8
+M, N, K = 128, 128, 64  # of a tile of the fused product
+STAGES, PRODUCT_WARPS, PROGRAMS = 3, 4, 2  # two programs on a multiprocessor: while one writes, the other multiplies
 GROUP = 8  # tiles of M that follow each other, so that what they read stays in the cache
 
 
@@ -34,14 +34,14 @@ def _derivative(x):
 
 
 @triton.jit
-def _forward(X, Y, n, BLOCK: tl.constexpr):
+def _activation_forward(X, Y, n, BLOCK: tl.constexpr):
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     x = tl.load(X + at, mask=at < n, other=0.0).to(tl.float32)
     tl.store(Y + at, _activation(x).to(Y.dtype.element_ty), mask=at < n)
 
 
 @triton.jit
-def _backward(X, DY, DX, n, BLOCK: tl.constexpr):
+def _activation_backward(X, DY, DX, n, BLOCK: tl.constexpr):
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     x = tl.load(X + at, mask=at < n, other=0.0).to(tl.float32)
     dy = tl.load(DY + at, mask=at < n, other=0.0).to(tl.float32)
@@ -65,10 +65,8 @@ def _product(
         total = tl.zeros((M, N), tl.float32)
         for k in range(0, inner, K):
             a = A.load([m, k])
-            if BACKWARD:
-                total = tl.dot(a, B.load([k, n]), total)
-            else:
-                total = tl.dot(a, B.load([n, k]).T, total)
+            b = B.load([k, n]) if BACKWARD else B.load([n, k]).T
+            total = tl.dot(a, b, total)
         halves = tl.permute(tl.reshape(total, (M, 2, N // 2)), (0, 2, 1))
         left, right = tl.split(halves)
         if BACKWARD:
@@ -90,7 +88,7 @@ def _fused_product(a: Tensor, b: Tensor, pre: Tensor, out: Tensor, backward: boo
         TensorDescriptor.from_tensor(tensor, block)
         for tensor, block in ((a, [M, K]), (b, b_block), (pre, [M, N // 2]), (out, [M, N // 2]))
     ]
-    grid = min(programs(a.device, 1), triton.cdiv(rows, M) * triton.cdiv(cols, N))
+    grid = min(programs(a.device, PROGRAMS), triton.cdiv(rows, M) * triton.cdiv(cols, N))
     _product[(grid,)](
         *descriptors, rows, cols, inner, BACKWARD=backward, M=M, N=N, K=K, GROUP=GROUP,
         num_warps=PRODUCT_WARPS, num_stages=STAGES,
@@ -99,7 +97,14 @@ def _fused_product(a: Tensor, b: Tensor, pre: Tensor, out: Tensor, backward: boo
 
 def _fits(x: Tensor, weight: Tensor) -> bool:
     """Whether the fused product takes x (rows, width) and weight (hidden, width)."""
-    return x.dtype == torch.bfloat16 and weight.size(0) % N == 0 and weight.size(1) % K == 0 and len(x) >= M
+    return x.dtype.itemsize == 2 and weight.size(0) % N == 0 and weight.size(1) % K == 0 and len(x) >= M
+
+
+def activation(x: Tensor) -> Tensor:
+    """See golf.kernels.mlp; without gradients."""
+    x, y = x.contiguous(), torch.empty_like(x)
+    _activation_forward[(triton.cdiv(x.numel(), BLOCK),)](x, y, x.numel(), BLOCK=BLOCK, num_warps=WARPS)
+    return y
 
 
 class _MLP(torch.autograd.Function):
@@ -113,8 +118,7 @@ class _MLP(torch.autograd.Function):
             _fused_product(flat, fc, pre, post, backward=False)
         else:
             pre = F.linear(flat, fc)
-            post = torch.empty_like(pre)
-            _forward[(triton.cdiv(pre.numel(), BLOCK),)](pre, post, pre.numel(), BLOCK=BLOCK, num_warps=WARPS)
+            post = activation(pre)
         ctx.save_for_backward(flat, fc, scaled, proj, scale, pre, post)
         return F.linear(post, scaled).view(x.shape)
 
@@ -127,12 +131,14 @@ class _MLP(torch.autograd.Function):
             _fused_product(dout.contiguous(), scaled, pre, dpre, backward=True)
         else:
             dpost = dout @ scaled
-            _backward[(triton.cdiv(pre.numel(), BLOCK),)](pre, dpost, dpre, pre.numel(), BLOCK=BLOCK, num_warps=WARPS)
+            _activation_backward[(triton.cdiv(pre.numel(), BLOCK),)](
+                pre, dpost, dpre, pre.numel(), BLOCK=BLOCK, num_warps=WARPS
+            )
         dfc = dproj = dscale = None
         if ctx.needs_input_grad[1]:
-            dfc = (dpre.T @ flat).float()
+            dfc = weight_gradient(dpre, flat)
         if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:
-            dscaled = (dout.T @ post).float()
+            dscaled = weight_gradient(dout, post)
             dproj, dscale = scale[:, None] * dscaled, (proj * dscaled).sum(1)
         return (dpre @ fc).view(shape), dfc, dproj, dscale
 

@@ -18,8 +18,8 @@ class Skip(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """total: the sum of the terms, None if it was not asked for; x: the stream after skip and mix; normed: x's norm times
-    the scale; x0: the first state, for whoever needs it next. All (batch, length, width)."""
+    """total: the sum of the terms, None if it was not asked for; x: the stream after skip and mix; normed: its norm
+    times the scale; x0: the first state, for whoever needs it next. All (batch, length, width)."""
 
     total: Tensor | None
     x: Tensor

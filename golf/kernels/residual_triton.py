@@ -26,7 +26,9 @@ def _load(pointer, at, mask):
 
 
 @triton.jit
-def _stream(t0, t1, t2, state, w, g, x0, mix0, mix1, at, mask, TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr):
+def _stream(
+    t0, t1, t2, state, w, g, x0, mix0, mix1, at, mask, TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr
+):
     """Sum of the terms, that after the skip, that after the mix; and state, first state and gate as they were read."""
     total = _load(t0, at, mask)
     if TERMS > 1:
@@ -64,7 +66,7 @@ def _vectors(W, G, MIX0, col, valid, WIDTH: tl.constexpr, SKIP: tl.constexpr, MI
 
 
 @triton.jit
-def _forward(
+def _residual_forward(
     T0, T1, T2, STATE, W, G, X0, MIX0, TOTAL, X, NORMED, rows, scale, eps,
     WIDTH: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
     TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr, WANT_TOTAL: tl.constexpr, WANT_X: tl.constexpr,
@@ -84,7 +86,7 @@ def _forward(
 
 
 @triton.jit
-def _backward(
+def _residual_backward(
     T0, T1, T2, STATE, W, G, X0, MIX0, DTOTAL, DX, DNORMED, DX0, DTERMS, DSTATE, DX0_OUT, PARTIAL, rows, scale, eps,
     WIDTH: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
     TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr,
@@ -92,17 +94,16 @@ def _backward(
 ):  # fmt: skip
     col = tl.arange(0, COLS)
     w, g, mix0, mix1 = _vectors(W, G, MIX0, col, col < WIDTH, WIDTH, SKIP, MIX)
-    dw = tl.zeros((COLS,), tl.float32)
-    dg = tl.zeros((COLS,), tl.float32)
-    dmix0 = tl.zeros((COLS,), tl.float32)
-    dmix1 = tl.zeros((COLS,), tl.float32)
+    # By row too, and added up at the end: in the loop no thread waits for another.
+    dw = tl.zeros((ROWS, COLS), tl.float32)
+    dg = tl.zeros((ROWS, COLS), tl.float32)
+    dmix0 = tl.zeros((ROWS, COLS), tl.float32)
+    dmix1 = tl.zeros((ROWS, COLS), tl.float32)
     for tile in tl.range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
         row = (tile * ROWS + tl.arange(0, ROWS)).to(tl.int64)
         mask = (row < rows)[:, None] & (col < WIDTH)[None, :]
         at = row[:, None] * WIDTH + col[None, :]
-        total, z, x, s, first, gate = _stream(
-            T0, T1, T2, STATE, w, g, X0, mix0, mix1, at, mask, TERMS, SKIP, MIX
-        )
+        total, z, x, s, first, gate = _stream(T0, T1, T2, STATE, w, g, X0, mix0, mix1, at, mask, TERMS, SKIP, MIX)
         d = tl.zeros((ROWS, COLS), tl.float32)
         if HAS_DX:
             d += _load(DX, at, mask)
@@ -112,8 +113,8 @@ def _backward(
             unit = x * rms
             d += rms * (dn - unit * (tl.sum(dn * unit, axis=1) / WIDTH)[:, None])
         if MIX:
-            dmix0 += tl.sum(d * z, axis=0)
-            dmix1 += tl.sum(d * first, axis=0)
+            dmix0 += d * z
+            dmix1 += d * first
             dfirst = mix1 * d
             if HAS_DX0:
                 dfirst += _load(DX0, at, mask)
@@ -122,29 +123,37 @@ def _backward(
         if SKIP > 0:
             dlerp = d
             if SKIP > 1:
-                dg += tl.sum(d * (total - w * s), axis=0)
+                dg += d * (total - w * s)
                 dlerp = (1 - gate) * d
                 d = gate * d
-            dw += tl.sum(dlerp * s, axis=0)
+            dw += dlerp * s
             tl.store(DSTATE + at, (w * dlerp).to(DSTATE.dtype.element_ty), mask=mask)
         if HAS_DTOTAL:
             d += _load(DTOTAL, at, mask)
         tl.store(DTERMS + at, d.to(DTERMS.dtype.element_ty), mask=mask)
     out = PARTIAL + tl.program_id(0) * 4 * COLS + col
     if MIX:
-        tl.store(out, dmix0)
-        tl.store(out + COLS, dmix1)
+        tl.store(out, tl.sum(dmix0, axis=0))
+        tl.store(out + COLS, tl.sum(dmix1, axis=0))
     if SKIP > 0:
-        tl.store(out + 2 * COLS, dw)
+        tl.store(out + 2 * COLS, tl.sum(dw, axis=0))
     if SKIP > 1:
         gate = tl.sigmoid(_load(G, col, col < WIDTH))
-        tl.store(out + 3 * COLS, dg * gate * (1 - gate))
+        tl.store(out + 3 * COLS, tl.sum(dg, axis=0) * gate * (1 - gate))
 
 
 class _Residual(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, scale: float, want_total: bool, mix: Tensor, x0: Tensor, state: Tensor, w: Tensor, g: Tensor, *terms: Tensor
+        ctx: Any,
+        scale: float,
+        want_total: bool,
+        mix: Tensor,
+        x0: Tensor,
+        state: Tensor,
+        w: Tensor,
+        g: Tensor,
+        *terms: Tensor,
     ) -> Any:
         first = terms[0]
         rows, width = first.numel() // first.size(-1), first.size(-1)
@@ -155,7 +164,7 @@ class _Residual(torch.autograd.Function):
         normed = torch.empty_like(first, dtype=compute_dtype(first))
         flags = {"TERMS": len(terms), "SKIP": (state is not None) + (g is not None), "MIX": mix is not None}
         sizes = {"WIDTH": width, "COLS": power_of_2(width), "ROWS": ROWS, "num_warps": WARPS}
-        _forward[(triton.cdiv(rows, ROWS),)](
+        _residual_forward[(triton.cdiv(rows, ROWS),)](
             *_three(terms), state, w, g, x0, mix, total, x, normed, rows, scale, EPS,
             WANT_TOTAL=want_total, WANT_X=x is not None, **flags, **sizes,
         )  # fmt: skip
@@ -179,7 +188,7 @@ class _Residual(torch.autograd.Function):
         grid = min(programs(first.device, PROGRAMS), triton.cdiv(rows, ROWS))
         partial = first.new_empty(grid, 4, ctx.sizes["COLS"], dtype=torch.float32)
         dtotal, dx, dnormed, dx0 = (None if d is None else d.contiguous() for d in (dtotal, dx, dnormed, dx0))
-        _backward[(grid,)](
+        _residual_backward[(grid,)](
             *_three(kept), state, w, g, x0, mix, dtotal, dx, dnormed, dx0, dterms, dstate, dfirst, partial, rows,
             ctx.scale, EPS, HAS_DTOTAL=dtotal is not None, HAS_DX=dx is not None, HAS_DNORMED=dnormed is not None,
             HAS_DX0=dx0 is not None, **ctx.flags, **ctx.sizes,

@@ -14,19 +14,19 @@ SMALLEST = 1e-12  # length of a value: what normalize divides by at least
 
 
 @triton.jit
-def _forward(
+def _xsa_forward(
     Y, V, OUT, rows, length, y_batch, y_time, y_head, v_batch, v_time, v_head, smallest,
     GROUP: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    kv = tl.program_id(1)
+    row = tl.program_id(1).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    kv = tl.program_id(0)
     d = tl.arange(0, COLS)
     mask = (row < rows)[:, None] & (d < SIZE)[None, :]
     batch, time = row // length, row % length
     v = tl.load(V + (batch * v_batch + time * v_time)[:, None] + kv * v_head + d[None, :], mask=mask, other=0.0)
     v = v.to(tl.float32)
     u = v / tl.maximum(tl.sqrt(tl.sum(v * v, axis=1)), smallest)[:, None]
-    heads = tl.num_programs(1) * GROUP
+    heads = tl.num_programs(0) * GROUP
     for i in tl.static_range(GROUP):
         head = kv * GROUP + i
         of_y = (batch * y_batch + time * y_time)[:, None] + head * y_head + d[None, :]
@@ -37,12 +37,12 @@ def _forward(
 
 
 @triton.jit
-def _backward(
+def _xsa_backward(
     Y, V, DOUT, DY, DV, rows, length, y_batch, y_time, y_head, v_batch, v_time, v_head, d_batch, d_time, d_head,
     smallest, GROUP: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    kv = tl.program_id(1)
+    row = tl.program_id(1).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    kv = tl.program_id(0)
     d = tl.arange(0, COLS)
     mask = (row < rows)[:, None] & (d < SIZE)[None, :]
     batch, time = row // length, row % length
@@ -51,18 +51,20 @@ def _backward(
     size = tl.maximum(tl.sqrt(tl.sum(v * v, axis=1)), smallest)[:, None]
     u = v / size
     du = tl.zeros((ROWS, COLS), tl.float32)
-    heads = tl.num_programs(1) * GROUP
+    heads = tl.num_programs(0) * GROUP
     for i in tl.static_range(GROUP):
         head = kv * GROUP + i
         y = tl.load(Y + (batch * y_batch + time * y_time)[:, None] + head * y_head + d[None, :], mask=mask, other=0.0)
-        g = tl.load(DOUT + (batch * d_batch + time * d_time)[:, None] + head * d_head + d[None, :], mask=mask, other=0.0)
+        g = tl.load(
+            DOUT + (batch * d_batch + time * d_time)[:, None] + head * d_head + d[None, :], mask=mask, other=0.0
+        )
         y, g = y.to(tl.float32), g.to(tl.float32)
         along = tl.sum(g * u, axis=1)[:, None]
         du -= along * y + tl.sum(y * u, axis=1)[:, None] * g
         at = (row * heads + head)[:, None] * SIZE + d[None, :]
         tl.store(DY + at, (g - along * u).to(DY.dtype.element_ty), mask=mask)
     dv = (du - tl.sum(du * u, axis=1)[:, None] * u) / size
-    at = (row * tl.num_programs(1) + kv)[:, None] * SIZE + d[None, :]
+    at = (row * tl.num_programs(0) + kv)[:, None] * SIZE + d[None, :]
     tl.store(DV + at, dv.to(DV.dtype.element_ty), mask=mask)
 
 
@@ -74,7 +76,7 @@ class _ExcludeSelf(torch.autograd.Function):
         out = y.new_empty(y.shape)
         sizes = {"GROUP": n_heads // v.size(2), "SIZE": size, "COLS": power_of_2(size), "ROWS": ROWS}
         rows = batch * length
-        _forward[(triton.cdiv(rows, ROWS), v.size(2))](
+        _xsa_forward[(v.size(2), triton.cdiv(rows, ROWS))](
             y, v, out, rows, length, *y.stride()[:3], *v.stride()[:3], SMALLEST, **sizes, num_warps=WARPS
         )
         ctx.save_for_backward(y, v)
@@ -87,7 +89,7 @@ class _ExcludeSelf(torch.autograd.Function):
         dout = dout if dout.stride(-1) == 1 else dout.contiguous()
         dy, dv = y.new_empty(y.shape), v.new_empty(v.shape)
         rows = y.size(0) * y.size(1)
-        _backward[(triton.cdiv(rows, ROWS), v.size(2))](
+        _xsa_backward[(v.size(2), triton.cdiv(rows, ROWS))](
             y, v, dout, dy, dv, rows, y.size(1), *y.stride()[:3], *v.stride()[:3], *dout.stride()[:3], SMALLEST,
             **ctx.sizes, num_warps=WARPS,
         )  # fmt: skip

@@ -140,15 +140,17 @@ class GPT(nn.Module):
         for parameter in self.parameters():  # float32 masters start at values that bfloat16 holds (spec: Model 9)
             parameter.copy_(parameter.bfloat16())
 
-    def hidden(self, ids: Tensor) -> Tensor:
-        """The head's input, (batch, length, embedding width), for ids (batch, length)."""
-        kernels = self.kernels_on(ids.device)
+    def hidden(self, ids: Tensor, kernels: Kernels | None = None) -> Tensor:
+        """The head's input, (batch, length, embedding width), for ids (batch, length); by other kernels than the
+        model's own, if they are given."""
+        if kernels is None:
+            kernels = self.kernels_on(ids.device)
         x = self.tok_emb(ids)
         if self.extra_embedding is not None:
             x = x + self.extra_embedding(ids)
         x = kernels.residual((self._residual(x),), 1.0).normed
         if self.embed_proj is not None:
-            x = self.embed_proj(x)
+            x = kernels.linear(x, self.embed_proj.weight)
         x0, terms = x, (x,)
         cos, sin = rotary_tables(ids.size(1), self.rope_dims, self.rope_base, self.seq_len, ids.device)
         encoder, decoder = self.orders[self.recurrent]
@@ -164,7 +166,7 @@ class GPT(nn.Module):
             skip = self._skip(j, skips.pop()) if skips and j < len(self.skip_weights) else None
             terms, x0, _ = self.blocks[i](kernels, terms, x0, cos, sin, skip)
         x = kernels.residual(terms, 1.0).normed
-        return x if self.head_proj is None else self.head_proj(x)
+        return x if self.head_proj is None else kernels.linear(x, self.head_proj.weight)
 
     def kernels_on(self, device: torch.device) -> Kernels:
         """What the model computes with on a device."""

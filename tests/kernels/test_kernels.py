@@ -13,9 +13,12 @@ pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 from golf.kernels import triton as fused  # noqa: E402
 
-TYPES = [torch.float32, torch.bfloat16]
+TYPES = [
+    torch.float32,
+    torch.bfloat16 if DEVICE == "cuda" else torch.float16,
+]  # the interpreter rounds others its own way
 # Of the largest entry: what float32 sums round, and what one rounding of bfloat16 each way does.
-BOUND = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+BOUND = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}
 
 
 def agree(function: str, inputs: dict, dtype: torch.dtype, vectors: tuple[str, ...] = (), **fixed: object) -> None:
@@ -32,8 +35,7 @@ def agree(function: str, inputs: dict, dtype: torch.dtype, vectors: tuple[str, .
         total = sum((out.float() * torch.randn(out.shape, generator=weights).to(DEVICE)).sum() for out in outputs)
         return [*outputs, *torch.autograd.grad(total, list(own.values()))]
 
-    rounded = {name: value.to(dtype).float() if name not in vectors else value for name, value in inputs.items()}
-    inputs, given = rounded, inputs
+    inputs = {name: value.to(dtype).float() if name not in vectors else value for name, value in inputs.items()}
     expected = run(plain, torch.float32)
     for found, right in zip(run(fused, dtype), expected, strict=True):
         assert found.isfinite().all()
@@ -68,7 +70,7 @@ def draw(**shapes: tuple[int, ...]) -> dict[str, Tensor]:
 @pytest.mark.parametrize("parts", ["a", "ab", "abc", "a mix", "ab mix", "abc mix skip", "a mix gate", "ab gate"])
 def test_residual(parts, want_total, width, dtype):
     x = (2, 7, width)
-    shapes = {name: x for name in parts.split()[0]}
+    shapes = dict.fromkeys(parts.split()[0], x)
     if "mix" in parts:
         shapes |= {"mix": (2, width), "x0": x}
     if "skip" in parts or "gate" in parts:
@@ -113,3 +115,16 @@ def test_cross_entropy(vocabulary, cap, dtype):
     targets = torch.randint(vocabulary, (2, 9), generator=torch.Generator().manual_seed(2)).to(DEVICE)
     inputs = draw(hidden=(2, 9, 48), embedding=(vocabulary, 48))
     agree("cross_entropy", inputs, dtype, vectors=("embedding",), targets=targets, cap=cap)
+
+
+@pytest.mark.parametrize(("rows", "cols", "bits"), [(40, 32, 6), (17, 20, 8)])
+def test_gptq_block(rows, cols, bits):
+    inputs = draw(weight=(rows, cols), factor=(cols, cols))
+    weight, factor = inputs["weight"].to(DEVICE), (0.1 * inputs["factor"].triu() + torch.eye(cols)).to(DEVICE)
+    scale = weight.std(1) * 6 / 31
+    scale[3] = 0
+    wider = torch.cat([weight, weight], dim=1)  # a block of a wider matrix
+    found, expected = (module.gptq_block(wider[:, :cols], scale, factor, bits) for module in (fused, plain))
+    assert torch.equal(found[0], expected[0])
+    torch.testing.assert_close(found[1], expected[1], rtol=1e-4, atol=1e-5)
+    assert torch.equal(wider[:, :cols], weight)
