@@ -41,8 +41,9 @@ def _gptq_block(
 
 
 def gptq_block(weight: Tensor, scale: Tensor, factor: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """See golf.kernels.gptq; float32, the last dimension of each dense."""
+    """See golf.kernels.gptq; float32."""
     rows, cols = weight.shape
+    weight, factor = (t if t.stride(1) == 1 else t.contiguous() for t in (weight, factor))
     codes, errors = torch.empty(2, rows, cols, device=weight.device)
     _gptq_block[(triton.cdiv(rows, ROWS),)](
         weight, scale, factor, codes, errors, rows, cols, float(largest_code(bits)), weight.stride(0), factor.stride(0),

@@ -15,7 +15,8 @@ from torch import Tensor
 from golf.kernels.launch import power_of_2, weight_gradient
 from golf.model.norm import EPS
 
-ROWS, WARPS = 64, 4  # of one head in a program
+FORWARD = {"ROWS": 32, "num_warps": 8}  # of one head in a program
+BACKWARD = {"ROWS": 16, "num_warps": 4}
 
 
 @triton.jit
@@ -37,8 +38,9 @@ def _heads_forward(
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, HALF: tl.constexpr,
     ROWS: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(1).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    head = tl.program_id(0)
+    tile = tl.program_id(0) // (HEADS + KV_HEADS)
+    head = tl.program_id(0) % (HEADS + KV_HEADS)  # next to each other, so that rows are read whole
+    row = tile.to(tl.int64) * ROWS + tl.arange(0, ROWS)
     d = tl.arange(0, COLS)
     mask = (row < rows)[:, None] & (d < SIZE)[None, :]
     first = (d < HALF)[None, :]
@@ -62,8 +64,9 @@ def _heads_backward(
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, HALF: tl.constexpr,
     ROWS: tl.constexpr, HAS_DV: tl.constexpr, HAS_DV2: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(1).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    head = tl.program_id(0)
+    tile = tl.program_id(0) // (HEADS + 2 * KV_HEADS)
+    head = tl.program_id(0) % (HEADS + 2 * KV_HEADS)
+    row = tile.to(tl.int64) * ROWS + tl.arange(0, ROWS)
     d = tl.arange(0, COLS)
     mask = (row < rows)[:, None] & (d < SIZE)[None, :]
     batch, time = row // length, row % length
@@ -97,7 +100,7 @@ def _heads_backward(
         unit = x * rms
         if head < HEADS:
             # Rotation keeps products: what the gain meets, times its gradient, is the same before it.
-            tl.store(DGAIN + tl.program_id(1) * HEADS + head, tl.sum(dn * unit))
+            tl.store(DGAIN + tile * HEADS + head, tl.sum(dn * unit))
             dn *= tl.load(GAIN + head).to(tl.float32)
         dx = rms * (dn - unit * (tl.sum(dn * unit, axis=1) / SIZE)[:, None])
         tl.store(DQKV + at, dx.to(DQKV.dtype.element_ty), mask=mask)
@@ -118,9 +121,9 @@ class _Heads(torch.autograd.Function):
         of_qk = (n_heads + kv_heads) * size
         qk = x.new_empty(*x.shape[:-1], of_qk)
         sizes = {"HEADS": n_heads, "KV_HEADS": kv_heads, "SIZE": size, "COLS": power_of_2(size)}
-        sizes |= {"HALF": cos.size(-1), "ROWS": ROWS, "num_warps": WARPS}
-        grid = (n_heads + kv_heads, triton.cdiv(rows, ROWS))
-        _heads_forward[grid](qkv, cos, sin, gain, qk, rows, length, EPS, qkv.size(-1), **sizes)
+        sizes |= {"HALF": cos.size(-1)}
+        grid = ((n_heads + kv_heads) * triton.cdiv(rows, FORWARD["ROWS"]),)
+        _heads_forward[grid](qkv, cos, sin, gain, qk, rows, length, EPS, qkv.size(-1), **sizes, **FORWARD)
         ctx.save_for_backward(x, weight, qkv, gain, cos, sin)
         ctx.sizes = sizes
         ctx.set_materialize_grads(False)
@@ -135,13 +138,13 @@ class _Heads(torch.autograd.Function):
         sizes = ctx.sizes
         n_heads, kv_heads, size = sizes["HEADS"], sizes["KV_HEADS"], sizes["SIZE"]
         dqkv = torch.empty_like(qkv)
-        tiles = triton.cdiv(rows, ROWS)
+        tiles = triton.cdiv(rows, BACKWARD["ROWS"])
         dgain = x.new_empty(tiles, n_heads, dtype=torch.float32)
         grads = [None if d is None else d if d.stride(-1) == 1 else d.contiguous() for d in (dq, dk, dv, dv2)]
         strides = [stride for d in grads for stride in ((0, 0, 0) if d is None else d.stride()[:3])]
-        _heads_backward[(n_heads + 2 * kv_heads, tiles)](
+        _heads_backward[((n_heads + 2 * kv_heads) * tiles,)](
             qkv, cos, sin, gain, *grads, dqkv, dgain, rows, length, EPS, qkv.size(-1), *strides,
-            HAS_DV=dv is not None, HAS_DV2=dv2 is not None, **sizes,
+            HAS_DV=dv is not None, HAS_DV2=dv2 is not None, **sizes, **BACKWARD,
         )  # fmt: skip
         flat = dqkv.flatten(0, -2)
         parts = [n_heads * size, kv_heads * size, kv_heads * size]

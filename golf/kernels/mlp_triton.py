@@ -17,8 +17,8 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from golf.kernels.launch import programs, weight_gradient
 
 BLOCK, WARPS = 4096, 8  # elements of a program
-M, N, K = 128, 128, 64  # of a tile of the fused product
-STAGES, PRODUCT_WARPS, PROGRAMS = 3, 4, 2  # two programs on a multiprocessor: while one writes, the other multiplies
+M, N, K = 128, 256, 64  # of a tile of the fused product
+PRODUCT_WARPS, STAGES = 8, {False: 4, True: 3}  # backward reads one tile more
 GROUP = 8  # tiles of M that follow each other, so that what they read stays in the cache
 
 
@@ -88,10 +88,10 @@ def _fused_product(a: Tensor, b: Tensor, pre: Tensor, out: Tensor, backward: boo
         TensorDescriptor.from_tensor(tensor, block)
         for tensor, block in ((a, [M, K]), (b, b_block), (pre, [M, N // 2]), (out, [M, N // 2]))
     ]
-    grid = min(programs(a.device, PROGRAMS), triton.cdiv(rows, M) * triton.cdiv(cols, N))
+    grid = min(programs(a.device, 1), triton.cdiv(rows, M) * triton.cdiv(cols, N))
     _product[(grid,)](
         *descriptors, rows, cols, inner, BACKWARD=backward, M=M, N=N, K=K, GROUP=GROUP,
-        num_warps=PRODUCT_WARPS, num_stages=STAGES,
+        num_warps=PRODUCT_WARPS, num_stages=STAGES[backward],
     )  # fmt: skip
 
 

@@ -16,8 +16,9 @@ from golf.kernels.launch import compute_dtype, power_of_2, programs
 from golf.kernels.residual import Residual, Skip
 from golf.model.norm import EPS
 
-ROWS, WARPS = 4, 4  # of a program at a time
-PROGRAMS = 8  # on a multiprocessor, backward
+FORWARD = {"ROWS": 2, "num_warps": 4}  # of a program at a time
+BACKWARD = {"ROWS": 1, "num_warps": 1}
+PROGRAMS = 16  # on a multiprocessor, backward
 
 
 @triton.jit
@@ -163,10 +164,10 @@ class _Residual(torch.autograd.Function):
         x = None if alone else torch.empty_like(first)
         normed = torch.empty_like(first, dtype=compute_dtype(first))
         flags = {"TERMS": len(terms), "SKIP": (state is not None) + (g is not None), "MIX": mix is not None}
-        sizes = {"WIDTH": width, "COLS": power_of_2(width), "ROWS": ROWS, "num_warps": WARPS}
-        _residual_forward[(triton.cdiv(rows, ROWS),)](
+        sizes = {"WIDTH": width, "COLS": power_of_2(width)}
+        _residual_forward[(triton.cdiv(rows, FORWARD["ROWS"]),)](
             *_three(terms), state, w, g, x0, mix, total, x, normed, rows, scale, EPS,
-            WANT_TOTAL=want_total, WANT_X=x is not None, **flags, **sizes,
+            WANT_TOTAL=want_total, WANT_X=x is not None, **flags, **sizes, **FORWARD,
         )  # fmt: skip
         ctx.set_materialize_grads(False)
         # With the sum at hand its terms need not be read again; without a skip or a mix x is the sum.
@@ -185,15 +186,15 @@ class _Residual(torch.autograd.Function):
         dterms = torch.empty_like(first)
         dstate = None if state is None else torch.empty_like(state)
         dfirst = None if mix is None else torch.empty_like(x0)
-        grid = min(programs(first.device, PROGRAMS), triton.cdiv(rows, ROWS))
+        grid = min(programs(first.device, PROGRAMS), triton.cdiv(rows, BACKWARD["ROWS"]))
         partial = first.new_empty(grid, 4, ctx.sizes["COLS"], dtype=torch.float32)
         dtotal, dx, dnormed, dx0 = (None if d is None else d.contiguous() for d in (dtotal, dx, dnormed, dx0))
         _residual_backward[(grid,)](
             *_three(kept), state, w, g, x0, mix, dtotal, dx, dnormed, dx0, dterms, dstate, dfirst, partial, rows,
             ctx.scale, EPS, HAS_DTOTAL=dtotal is not None, HAS_DX=dx is not None, HAS_DNORMED=dnormed is not None,
-            HAS_DX0=dx0 is not None, **ctx.flags, **ctx.sizes,
+            HAS_DX0=dx0 is not None, **ctx.flags, **ctx.sizes, **BACKWARD,
         )  # fmt: skip
-        sums = partial.sum(0)[:, :width]
+        sums = partial.sum(0)[:, :width] if ctx.flags["MIX"] or ctx.flags["SKIP"] else partial
         return (
             None, None, None if mix is None else sums[:2].to(mix.dtype), dfirst, dstate,
             None if state is None else sums[2].to(w.dtype), None if g is None else sums[3].to(g.dtype),

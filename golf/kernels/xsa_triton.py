@@ -9,24 +9,24 @@ from torch import Tensor
 
 from golf.kernels.launch import power_of_2
 
-ROWS, WARPS = 32, 4  # of one group of heads in a program
+ROWS, WARPS = 32, 8  # of one group of heads in a program
 SMALLEST = 1e-12  # length of a value: what normalize divides by at least
 
 
 @triton.jit
 def _xsa_forward(
     Y, V, OUT, rows, length, y_batch, y_time, y_head, v_batch, v_time, v_head, smallest,
-    GROUP: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
+    KV_HEADS: tl.constexpr, GROUP: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(1).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    kv = tl.program_id(0)
+    kv = tl.program_id(0) % KV_HEADS
+    row = (tl.program_id(0) // KV_HEADS).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     d = tl.arange(0, COLS)
     mask = (row < rows)[:, None] & (d < SIZE)[None, :]
     batch, time = row // length, row % length
     v = tl.load(V + (batch * v_batch + time * v_time)[:, None] + kv * v_head + d[None, :], mask=mask, other=0.0)
     v = v.to(tl.float32)
     u = v / tl.maximum(tl.sqrt(tl.sum(v * v, axis=1)), smallest)[:, None]
-    heads = tl.num_programs(0) * GROUP
+    heads = KV_HEADS * GROUP
     for i in tl.static_range(GROUP):
         head = kv * GROUP + i
         of_y = (batch * y_batch + time * y_time)[:, None] + head * y_head + d[None, :]
@@ -39,10 +39,10 @@ def _xsa_forward(
 @triton.jit
 def _xsa_backward(
     Y, V, DOUT, DY, DV, rows, length, y_batch, y_time, y_head, v_batch, v_time, v_head, d_batch, d_time, d_head,
-    smallest, GROUP: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
+    smallest, KV_HEADS: tl.constexpr, GROUP: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(1).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    kv = tl.program_id(0)
+    kv = tl.program_id(0) % KV_HEADS
+    row = (tl.program_id(0) // KV_HEADS).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     d = tl.arange(0, COLS)
     mask = (row < rows)[:, None] & (d < SIZE)[None, :]
     batch, time = row // length, row % length
@@ -51,7 +51,7 @@ def _xsa_backward(
     size = tl.maximum(tl.sqrt(tl.sum(v * v, axis=1)), smallest)[:, None]
     u = v / size
     du = tl.zeros((ROWS, COLS), tl.float32)
-    heads = tl.num_programs(0) * GROUP
+    heads = KV_HEADS * GROUP
     for i in tl.static_range(GROUP):
         head = kv * GROUP + i
         y = tl.load(Y + (batch * y_batch + time * y_time)[:, None] + head * y_head + d[None, :], mask=mask, other=0.0)
@@ -64,7 +64,7 @@ def _xsa_backward(
         at = (row * heads + head)[:, None] * SIZE + d[None, :]
         tl.store(DY + at, (g - along * u).to(DY.dtype.element_ty), mask=mask)
     dv = (du - tl.sum(du * u, axis=1)[:, None] * u) / size
-    at = (row * tl.num_programs(0) + kv)[:, None] * SIZE + d[None, :]
+    at = (row * KV_HEADS + kv)[:, None] * SIZE + d[None, :]
     tl.store(DV + at, dv.to(DV.dtype.element_ty), mask=mask)
 
 
@@ -74,9 +74,15 @@ class _ExcludeSelf(torch.autograd.Function):
         y, v = (t if t.stride(-1) == 1 else t.contiguous() for t in (y, v))
         batch, length, n_heads, size = y.shape
         out = y.new_empty(y.shape)
-        sizes = {"GROUP": n_heads // v.size(2), "SIZE": size, "COLS": power_of_2(size), "ROWS": ROWS}
+        sizes = {
+            "KV_HEADS": v.size(2),
+            "GROUP": n_heads // v.size(2),
+            "SIZE": size,
+            "COLS": power_of_2(size),
+            "ROWS": ROWS,
+        }
         rows = batch * length
-        _xsa_forward[(v.size(2), triton.cdiv(rows, ROWS))](
+        _xsa_forward[(v.size(2) * triton.cdiv(rows, ROWS),)](
             y, v, out, rows, length, *y.stride()[:3], *v.stride()[:3], SMALLEST, **sizes, num_warps=WARPS
         )
         ctx.save_for_backward(y, v)
@@ -89,7 +95,7 @@ class _ExcludeSelf(torch.autograd.Function):
         dout = dout if dout.stride(-1) == 1 else dout.contiguous()
         dy, dv = y.new_empty(y.shape), v.new_empty(v.shape)
         rows = y.size(0) * y.size(1)
-        _xsa_backward[(v.size(2), triton.cdiv(rows, ROWS))](
+        _xsa_backward[(v.size(2) * triton.cdiv(rows, ROWS),)](
             y, v, dout, dy, dv, rows, y.size(1), *y.stride()[:3], *v.stride()[:3], *dout.stride()[:3], SMALLEST,
             **ctx.sizes, num_warps=WARPS,
         )  # fmt: skip

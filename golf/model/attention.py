@@ -21,11 +21,14 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width, bias=False)
         self.q_gain = nn.Parameter(torch.full((num_heads,), qk_gain_init))
 
-    def forward(self, kernels: Kernels, x: Tensor, cos: Tensor, sin: Tensor, scale: Tensor) -> Tensor:
-        """`scale` (width,) multiplies the outputs."""
+    def forward(
+        self, kernels: Kernels, x: Tensor, cos: Tensor, sin: Tensor, scale: Tensor, only: Tensor | None = None
+    ) -> Tensor:
+        """`scale` (width,) multiplies the outputs; `only` some of them are wanted (see Block)."""
         weights = self.c_q.weight, self.c_k.weight, self.c_v.weight
         q, k, v, own = kernels.heads(x, *weights, self.q_gain, cos, sin)
         y = self.attend(q, k, v)
         if self.xsa:
             y = kernels.exclude_self(y, own)
-        return kernels.linear(y.flatten(2), self.proj.weight, scale)
+        y = y.flatten(2)
+        return kernels.linear(y if only is None else y.flatten(0, 1)[only], self.proj.weight, scale)

@@ -49,10 +49,16 @@ class Block(nn.Module):
         sin: Tensor,
         skip: Skip | None = None,
         want_total: bool = False,
+        only: Tensor | None = None,
     ) -> tuple[Sequence[Tensor], Tensor, Tensor | None]:
-        """The terms of the next stream; x0 for the next block; the sum of `terms`, if it is wanted."""
+        """The terms of the next stream; x0 for the next block; the sum of `terms`, if it is wanted.
+
+        only: positions (n,) in batch · length that are wanted; then the terms are (n, width).
+        """
         total, x, normed, x0 = kernels.residual(terms, self.branch_scale, self.resid_mix, x0, skip, want_total)
-        attended = self.attn(kernels, normed, cos, sin, self.attn_scale)
+        attended = self.attn(kernels, normed, cos, sin, self.attn_scale, only)
+        if only is not None:
+            x, normed = x.flatten(0, 1)[only], normed.flatten(0, 1)[only]
         if self.parallel:
             return (x, attended, self.mlp(kernels, normed, self.mlp_scale)), x0, total
         _, x, normed, _ = kernels.residual((x, attended), self.branch_scale)

@@ -140,9 +140,12 @@ class GPT(nn.Module):
         for parameter in self.parameters():  # float32 masters start at values that bfloat16 holds (spec: Model 9)
             parameter.copy_(parameter.bfloat16())
 
-    def hidden(self, ids: Tensor, kernels: Kernels | None = None) -> Tensor:
-        """The head's input, (batch, length, embedding width), for ids (batch, length); by other kernels than the
-        model's own, if they are given."""
+    def hidden(self, ids: Tensor, only: Tensor | None = None, kernels: Kernels | None = None) -> Tensor:
+        """The head's input, (batch, length, embedding width), for ids (batch, length).
+
+        only: positions (n,) in batch · length that are wanted: then it is (n, embedding width), and the last block
+        computes no more. kernels: to compute with, if not the model's own.
+        """
         if kernels is None:
             kernels = self.kernels_on(ids.device)
         x = self.tok_emb(ids)
@@ -164,7 +167,8 @@ class GPT(nn.Module):
             skips.append(terms[0])
         for j, i in enumerate(decoder):
             skip = self._skip(j, skips.pop()) if skips and j < len(self.skip_weights) else None
-            terms, x0, _ = self.blocks[i](kernels, terms, x0, cos, sin, skip)
+            last = j == len(decoder) - 1
+            terms, x0, _ = self.blocks[i](kernels, terms, x0, cos, sin, skip, only=only if last else None)
         x = kernels.residual(terms, 1.0).normed
         return x if self.head_proj is None else kernels.linear(x, self.head_proj.weight)
 

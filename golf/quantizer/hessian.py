@@ -69,7 +69,7 @@ def collect_hessians(
     for i in range(dist.rank(), batches, dist.world_size()):
         ids, _ = loader.batch(batch_tokens // model.seq_len)
         with autocast(device):
-            watched.meet(model.hidden(ids.to(device), watched), model.tok_emb.weight)
+            watched.meet(model.hidden(ids.to(device), kernels=watched), model.tok_emb.weight)
         events.progress("calibrate", i + 1, batches)
     dist.sum_(list(watched.sums.values()))
     means = {names: total / batches for names, total in watched.sums.items()}

@@ -39,7 +39,8 @@ class Trainer:
     at progress `recurrence_start`; the learning rate falls over the last `warmdown` of the progress. `ema` is the decay
     of the average or null. A curve point is emitted every `log_every` steps, a validation every `validate_every` (or
     never). Before the clock starts, `warmup_steps` steps in each layer order are taken and undone. `compile` lets
-    torch.compile compile the model, where its kernels are the plain ones; `deterministic` takes the kernels that give the same on every run, where there is a choice.
+    torch.compile compile the model, where its kernels are the plain ones; `deterministic` takes the kernels that give
+    the same on every run, where there is a choice.
     """
 
     steps: int
