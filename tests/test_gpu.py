@@ -21,6 +21,7 @@ from golf.kernels.choose import choose as choose_kernels
 from golf.model.attend import INSTALL, MODULES, choose
 from golf.quantizer.gptq import gptq_codes
 from golf.quantizer.quantizer import row_scales
+from golf.replay import Replayed
 from golf.stages.stage import score_all
 from golf.tracker import jsonl
 
@@ -169,3 +170,48 @@ def test_the_records_micro_batch_fits_into_40_gib():
             loss = model(ids[:, :-1], ids[:, 1:])
         loss.backward()
     assert torch.cuda.max_memory_allocated(device) < 40 * 2**30
+
+
+# Recorded work
+
+
+@pytest.mark.parametrize("stage", ["train", "ttt"])
+def test_replayed_work_computes_what_is_called(tmp_path, monkeypatch, stage):
+    """Training and test-time training, recorded as CUDA graphs and not; with kernels that give the same every time."""
+    curves = []
+    for wanted in (True, False):
+        with monkeypatch.context() as patch:
+            if not wanted:
+                patch.setattr("golf.replay.Replayed.__call__", lambda self, *inputs: self.function(self.model, *inputs))
+            directory = tmp_path / str(wanted)
+            run(directory, "model.kernels=triton", "trainer.steps=8", "trainer.deterministic=true")
+        lines = [line for line in jsonl.read(directory) if line["kind"] == "metrics" and line["stage"] == stage]
+        curves.append([line["loss" if stage == "train" else "val_loss"] for line in lines])
+    assert len(curves[0]) > 1
+    assert curves[0] == pytest.approx(curves[1], rel=1e-6 if stage == "train" else 1e-4)
+
+
+def test_kernels_train_as_the_plain_ones_do(tmp_path):
+    curves = {}
+    for kernels in ("plain", "triton"):
+        run(tmp_path / kernels, f"model.kernels={kernels}", "trainer.steps=30", "stages=[train]")
+        curves[kernels] = losses(tmp_path / kernels)
+    assert curves["triton"] == pytest.approx(curves["plain"], rel=1e-2)
+
+
+def test_a_model_that_moved_is_recorded_anew():
+    device = pick_device("cuda", None)
+    _, attend = choose("auto", device)
+    model = build(composed("experiment=tiny")["model"] | {"kernels": "triton"}, attend).to(device)
+    ids = torch.randint(320, (2, 128), device=device)
+
+    def logits(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad(), autocast(device):
+            return model.hidden(ids)
+
+    replayed = Replayed(model, logits, device)
+    for _ in range(3):
+        before = replayed(ids).clone()
+    model.load_state_dict({name: 2 * tensor for name, tensor in model.state_dict().items()}, assign=True)
+    assert not torch.equal(replayed(ids), before)
+    torch.testing.assert_close(replayed(ids), logits(model, ids))

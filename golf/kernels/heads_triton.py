@@ -62,7 +62,7 @@ def _heads_backward(
     QKV, COS, SIN, GAIN, DQ, DK, DV, DV2, DQKV, DGAIN, rows, length, eps, stride,
     q_batch, q_time, q_head, k_batch, k_time, k_head, v_batch, v_time, v_head, u_batch, u_time, u_head,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, HALF: tl.constexpr,
-    ROWS: tl.constexpr, HAS_DV: tl.constexpr, HAS_DV2: tl.constexpr,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
     tile = tl.program_id(0) // (HEADS + 2 * KV_HEADS)
     head = tl.program_id(0) % (HEADS + 2 * KV_HEADS)
@@ -74,10 +74,10 @@ def _heads_backward(
     if head >= HEADS + KV_HEADS:
         kv = head - HEADS - KV_HEADS
         total = tl.zeros((ROWS, COLS), tl.float32)
-        if HAS_DV:
+        if DV is not None:
             of_v = (batch * v_batch + time * v_time)[:, None] + kv * v_head + d[None, :]
             total += tl.load(DV + of_v, mask=mask, other=0.0).to(tl.float32)
-        if HAS_DV2:
+        if DV2 is not None:
             of_u = (batch * u_batch + time * u_time)[:, None] + kv * u_head + d[None, :]
             total += tl.load(DV2 + of_u, mask=mask, other=0.0).to(tl.float32)
         tl.store(DQKV + at, total.to(DQKV.dtype.element_ty), mask=mask)
@@ -144,7 +144,7 @@ class _Heads(torch.autograd.Function):
         strides = [stride for d in grads for stride in ((0, 0, 0) if d is None else d.stride()[:3])]
         _heads_backward[((n_heads + 2 * kv_heads) * tiles,)](
             qkv, cos, sin, gain, *grads, dqkv, dgain, rows, length, EPS, qkv.size(-1), *strides,
-            HAS_DV=dv is not None, HAS_DV2=dv2 is not None, **sizes, **BACKWARD,
+            **sizes, **BACKWARD,
         )  # fmt: skip
         flat = dqkv.flatten(0, -2)
         parts = [n_heads * size, kv_heads * size, kv_heads * size]

@@ -1,8 +1,8 @@
 """`golf.kernels.mlp`: the activation meets the products where they leave the matrix units.
 
-The first product writes what it found and its activation in one pass, and the backward product is multiplied by the
-activation's derivative before it is written. That takes bfloat16 and large products; others take one kernel for the
-activation each way.
+The first product is written as its activation, and of itself only the signs, a bit each: with the activation's root
+they make the derivative, by which the backward product is multiplied before it is written. That takes 16-bit numbers
+and large products; others take one kernel for the activation each way.
 """
 
 from typing import Any
@@ -50,13 +50,40 @@ def _activation_backward(X, DY, DX, n, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def _signs_at(SIGNS, m, n, cols, M: tl.constexpr, N: tl.constexpr):
+    """Where the bits of a tile lie, 32 in a number."""
+    return SIGNS + (m + tl.arange(0, M))[:, None].to(tl.int64) * (cols // 32) + n // 32 + tl.arange(0, N // 32)[None, :]
+
+
+@triton.jit
+def _write(x, SIGNS, OUT, m, n, rows, cols, KEEP: tl.constexpr, M: tl.constexpr, N: tl.constexpr):
+    """A tile's activation and, where they are to be kept, its signs."""
+    x = x.to(OUT.dtype).to(tl.float32)
+    OUT.store([m, n], _activation(x).to(OUT.dtype))
+    if KEEP:
+        bits = tl.reshape((x > 0).to(tl.int32), (M, N // 32, 32)) << tl.arange(0, 32)[None, None, :]
+        inside = (m + tl.arange(0, M))[:, None] < rows
+        tl.store(_signs_at(SIGNS, m, n, cols, M, N), tl.sum(bits, axis=2), mask=inside)
+
+
+@triton.jit
+def _write_backward(dy, SIGNS, POST, OUT, m, n, rows, cols, M: tl.constexpr, N: tl.constexpr):
+    """A tile times the derivative: of y = x² it is 2·√y, of y = (x/2)² below zero −√y."""
+    root = tl.sqrt(POST.load([m, n]).to(tl.float32))
+    inside = (m + tl.arange(0, M))[:, None] < rows
+    bits = tl.load(_signs_at(SIGNS, m, n, cols, M, N), mask=inside, other=0)
+    positive = tl.reshape((bits[:, :, None] >> tl.arange(0, 32)[None, None, :]) & 1, (M, N)) == 1
+    OUT.store([m, n], (dy * tl.where(positive, 2 * root, -root)).to(OUT.dtype))
+
+
+@triton.jit
 def _product(
-    A, B, PRE, OUT, rows, cols, inner,
-    BACKWARD: tl.constexpr, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr, GROUP: tl.constexpr,
+    A, B, SIGNS, POST, OUT, rows, cols, inner,
+    BACKWARD: tl.constexpr, KEEP: tl.constexpr, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
-    """A (rows, inner) times B, (cols, inner) forward and (inner, cols) backward. Forward PRE is the product and OUT its
-    activation; backward OUT is the product times the derivative at PRE. Tiles of N are written in halves, which takes
-    less memory on the multiprocessor."""
+    """A (rows, inner) times B, (cols, inner) forward and (inner, cols) backward. Forward OUT is the activation of the
+    product; backward it is the product times the derivative that SIGNS and POST, the activation, make. Tiles of N are
+    written in halves, which takes less memory on the multiprocessor."""
     tiles_m, tiles_n = tl.cdiv(rows, M), tl.cdiv(cols, N)
     for tile in tl.range(tl.program_id(0), tiles_m * tiles_n, tl.num_programs(0), flatten=True):
         group = tile // (GROUP * tiles_n)
@@ -71,28 +98,23 @@ def _product(
         halves = tl.permute(tl.reshape(total, (M, 2, N // 2)), (0, 2, 1))
         left, right = tl.split(halves)
         if BACKWARD:
-            OUT.store([m, n], (left * _derivative(PRE.load([m, n]).to(tl.float32))).to(OUT.dtype))
-            OUT.store([m, n + N // 2], (right * _derivative(PRE.load([m, n + N // 2]).to(tl.float32))).to(OUT.dtype))
+            _write_backward(left, SIGNS, POST, OUT, m, n, rows, cols, M, N // 2)
+            _write_backward(right, SIGNS, POST, OUT, m, n + N // 2, rows, cols, M, N // 2)
         else:
-            pre = left.to(PRE.dtype)
-            PRE.store([m, n], pre)
-            OUT.store([m, n], _activation(pre.to(tl.float32)).to(OUT.dtype))
-            pre = right.to(PRE.dtype)
-            PRE.store([m, n + N // 2], pre)
-            OUT.store([m, n + N // 2], _activation(pre.to(tl.float32)).to(OUT.dtype))
+            _write(left, SIGNS, OUT, m, n, rows, cols, KEEP, M, N // 2)
+            _write(right, SIGNS, OUT, m, n + N // 2, rows, cols, KEEP, M, N // 2)
 
 
-def _fused_product(a: Tensor, b: Tensor, pre: Tensor, out: Tensor, backward: bool) -> None:
+def _fused_product(a: Tensor, b: Tensor, out: Tensor, signs: Tensor | None, post: Tensor | None = None) -> None:
+    """Forward without `post`; `signs` None: they are not kept."""
     (rows, inner), cols = a.shape, out.size(1)
-    b_block = [K, N] if backward else [N, K]
-    descriptors = [
-        TensorDescriptor.from_tensor(tensor, block)
-        for tensor, block in ((a, [M, K]), (b, b_block), (pre, [M, N // 2]), (out, [M, N // 2]))
-    ]
-    grid = min(programs(a.device, 1), triton.cdiv(rows, M) * triton.cdiv(cols, N))
+    backward, device = post is not None, a.device
+    blocks = [(a, [M, K]), (b, [K, N] if backward else [N, K]), (post, [M, N // 2]), (out, [M, N // 2])]
+    a, b, post, out = (t if t is None else TensorDescriptor.from_tensor(t, block) for t, block in blocks)
+    grid = min(programs(device, 1), triton.cdiv(rows, M) * triton.cdiv(cols, N))
     _product[(grid,)](
-        *descriptors, rows, cols, inner, BACKWARD=backward, M=M, N=N, K=K, GROUP=GROUP,
-        num_warps=PRODUCT_WARPS, num_stages=STAGES[backward],
+        a, b, signs, post, out, rows, cols, inner, BACKWARD=backward, KEEP=signs is not None, M=M, N=N, K=K,
+        GROUP=GROUP, num_warps=PRODUCT_WARPS, num_stages=STAGES[backward],
     )  # fmt: skip
 
 
@@ -115,8 +137,10 @@ class _MLP(torch.autograd.Function):
         fc, scaled = fc.to(x.dtype), scale_rows(proj, scale, x.dtype)
         ctx.fused = _fits(flat, fc)
         if ctx.fused:
-            pre, post = flat.new_empty(2, len(flat), len(fc))
-            _fused_product(flat, fc, pre, post, backward=False)
+            post = flat.new_empty(len(flat), len(fc))
+            kept = any(ctx.needs_input_grad)
+            pre = flat.new_empty(len(flat), len(fc) // 32, dtype=torch.int32) if kept else None  # its signs
+            _fused_product(flat, fc, post, pre)
         else:
             pre = F.linear(flat, fc)
             post = activation(pre)
@@ -127,9 +151,9 @@ class _MLP(torch.autograd.Function):
     def backward(ctx: Any, dout: Tensor) -> Any:  # type: ignore[override]
         flat, fc, scaled, proj, scale, pre, post = ctx.saved_tensors
         shape, dout = dout.shape, dout.flatten(0, -2)
-        dpre = torch.empty_like(pre)
+        dpre = torch.empty_like(post)
         if ctx.fused:
-            _fused_product(dout.contiguous(), scaled, pre, dpre, backward=True)
+            _fused_product(dout.contiguous(), scaled, dpre, pre, post)
         else:
             dpost = dout @ scaled
             _activation_backward[(triton.cdiv(pre.numel(), BLOCK),)](

@@ -19,11 +19,13 @@ class Skip(NamedTuple):
 
 class Residual(NamedTuple):
     """total: the sum of the terms, None if it was not asked for; x: the stream after skip and mix; normed: its norm
-    times the scale; x0: the first state, for whoever needs it next. All (batch, length, width)."""
+    times the scale, and again, for a second use: a kernel adds up both gradients on the way; x0: the first state, for
+    whoever needs it next. All (batch, length, width)."""
 
     total: Tensor | None
     x: Tensor
     normed: Tensor
+    again: Tensor
     x0: Tensor | None
 
 
@@ -46,4 +48,5 @@ def residual(
     if mix is not None:
         mix = mix.to(x.dtype)
         x = mix[0] * x + mix[1] * x0
-    return Residual(total if want_total else None, x, norm(x) * scale, x0)
+    normed = norm(x) * scale
+    return Residual(total if want_total else None, x, normed, normed, x0)

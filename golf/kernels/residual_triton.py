@@ -70,17 +70,16 @@ def _vectors(W, G, MIX0, col, valid, WIDTH: tl.constexpr, SKIP: tl.constexpr, MI
 def _residual_forward(
     T0, T1, T2, STATE, W, G, X0, MIX0, TOTAL, X, NORMED, rows, scale, eps,
     WIDTH: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
-    TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr, WANT_TOTAL: tl.constexpr, WANT_X: tl.constexpr,
-):  # fmt: skip
+    TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr, ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     col = tl.arange(0, COLS)
     mask = (row < rows)[:, None] & (col < WIDTH)[None, :]
     at = row[:, None] * WIDTH + col[None, :]
     w, g, mix0, mix1 = _vectors(W, G, MIX0, col, col < WIDTH, WIDTH, SKIP, MIX)
     total, _, x, _, _, _ = _stream(T0, T1, T2, STATE, w, g, X0, mix0, mix1, at, mask, TERMS, SKIP, MIX)
-    if WANT_TOTAL:
+    if TOTAL is not None:
         tl.store(TOTAL + at, total.to(TOTAL.dtype.element_ty), mask=mask)
-    if WANT_X:
+    if X is not None:
         tl.store(X + at, x.to(X.dtype.element_ty), mask=mask)
     rms = tl.rsqrt(tl.sum(x * x, axis=1) / WIDTH + eps)
     tl.store(NORMED + at, (x * (rms * scale)[:, None]).to(NORMED.dtype.element_ty), mask=mask)
@@ -88,10 +87,9 @@ def _residual_forward(
 
 @triton.jit
 def _residual_backward(
-    T0, T1, T2, STATE, W, G, X0, MIX0, DTOTAL, DX, DNORMED, DX0, DTERMS, DSTATE, DX0_OUT, PARTIAL, rows, scale, eps,
-    WIDTH: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
+    T0, T1, T2, STATE, W, G, X0, MIX0, DTOTAL, DX, DNORMED, DAGAIN, DX0, DTERMS, DSTATE, DX0_OUT, PARTIAL,
+    rows, scale, eps, WIDTH: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
     TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr,
-    HAS_DTOTAL: tl.constexpr, HAS_DX: tl.constexpr, HAS_DNORMED: tl.constexpr, HAS_DX0: tl.constexpr,
 ):  # fmt: skip
     col = tl.arange(0, COLS)
     w, g, mix0, mix1 = _vectors(W, G, MIX0, col, col < WIDTH, WIDTH, SKIP, MIX)
@@ -106,18 +104,21 @@ def _residual_backward(
         at = row[:, None] * WIDTH + col[None, :]
         total, z, x, s, first, gate = _stream(T0, T1, T2, STATE, w, g, X0, mix0, mix1, at, mask, TERMS, SKIP, MIX)
         d = tl.zeros((ROWS, COLS), tl.float32)
-        if HAS_DX:
+        if DX is not None:
             d += _load(DX, at, mask)
-        if HAS_DNORMED:
+        if DNORMED is not None:
             rms = tl.rsqrt(tl.sum(x * x, axis=1) / WIDTH + eps)[:, None]
-            dn = _load(DNORMED, at, mask) * scale
+            dn = _load(DNORMED, at, mask)
+            if DAGAIN is not None:
+                dn += _load(DAGAIN, at, mask)
+            dn *= scale
             unit = x * rms
             d += rms * (dn - unit * (tl.sum(dn * unit, axis=1) / WIDTH)[:, None])
         if MIX:
             dmix0 += d * z
             dmix1 += d * first
             dfirst = mix1 * d
-            if HAS_DX0:
+            if DX0 is not None:
                 dfirst += _load(DX0, at, mask)
             tl.store(DX0_OUT + at, dfirst.to(DX0_OUT.dtype.element_ty), mask=mask)
             d = mix0 * d
@@ -129,7 +130,7 @@ def _residual_backward(
                 d = gate * d
             dw += dlerp * s
             tl.store(DSTATE + at, (w * dlerp).to(DSTATE.dtype.element_ty), mask=mask)
-        if HAS_DTOTAL:
+        if DTOTAL is not None:
             d += _load(DTOTAL, at, mask)
         tl.store(DTERMS + at, d.to(DTERMS.dtype.element_ty), mask=mask)
     out = PARTIAL + tl.program_id(0) * (2 * MIX + SKIP) * COLS + col
@@ -168,7 +169,7 @@ class _Residual(torch.autograd.Function):
         sizes = {"WIDTH": width, "COLS": power_of_2(width)}
         _residual_forward[(triton.cdiv(rows, FORWARD["ROWS"]),)](
             *_three(terms), state, w, g, x0, mix, total, x, normed, rows, scale, EPS,
-            WANT_TOTAL=want_total, WANT_X=x is not None, **flags, **sizes, **FORWARD,
+            **flags, **sizes, **FORWARD,
         )  # fmt: skip
         ctx.set_materialize_grads(False)
         # With the sum at hand its terms need not be read again; without a skip or a mix x is the sum.
@@ -177,10 +178,10 @@ class _Residual(torch.autograd.Function):
             kept = (x,)
         ctx.save_for_backward(mix, x0, state, w, g, *kept)
         ctx.scale, ctx.flags, ctx.sizes, ctx.terms = scale, {**flags, "TERMS": len(kept)}, sizes, len(terms)
-        return total, terms[0] if alone else x, normed, x0
+        return total, terms[0] if alone else x, normed, normed.view_as(normed), x0
 
     @staticmethod
-    def backward(ctx: Any, dtotal: Tensor, dx: Tensor, dnormed: Tensor, dx0: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dtotal: Tensor, dx: Tensor, dnormed: Tensor, dagain: Tensor, dx0: Tensor) -> Any:  # type: ignore[override]
         mix, x0, state, w, g, *kept = ctx.saved_tensors
         first = kept[0]
         rows, width = first.numel() // first.size(-1), first.size(-1)
@@ -190,11 +191,11 @@ class _Residual(torch.autograd.Function):
         grid = min(programs(first.device, PROGRAMS), triton.cdiv(rows, BACKWARD["ROWS"]))
         vectors = 2 * ctx.flags["MIX"] + ctx.flags["SKIP"]
         partial = first.new_empty(grid, vectors, ctx.sizes["COLS"], dtype=torch.float32)
-        dtotal, dx, dnormed, dx0 = (None if d is None else d.contiguous() for d in (dtotal, dx, dnormed, dx0))
+        given = (None if d is None else d.contiguous() for d in (dtotal, dx, dnormed, dagain, dx0))
+        dtotal, dx, dnormed, dagain, dx0 = given
         _residual_backward[(grid,)](
-            *_three(kept), state, w, g, x0, mix, dtotal, dx, dnormed, dx0, dterms, dstate, dfirst, partial, rows,
-            ctx.scale, EPS, HAS_DTOTAL=dtotal is not None, HAS_DX=dx is not None, HAS_DNORMED=dnormed is not None,
-            HAS_DX0=dx0 is not None, **ctx.flags, **ctx.sizes, **BACKWARD,
+            *_three(kept), state, w, g, x0, mix, dtotal, dx, dnormed, dagain, dx0, dterms, dstate, dfirst, partial,
+            rows, ctx.scale, EPS, **ctx.flags, **ctx.sizes, **BACKWARD,
         )  # fmt: skip
         sums = list(partial.sum(0)[:, :width]) if vectors else []
         dmix = None if mix is None else torch.stack([sums.pop(0), sums.pop(0)]).to(mix.dtype)

@@ -55,11 +55,11 @@ class Block(nn.Module):
 
         only: positions (n,) in batch · length that are wanted; then the terms are (n, width).
         """
-        total, x, normed, x0 = kernels.residual(terms, self.branch_scale, self.resid_mix, x0, skip, want_total)
+        total, x, normed, again, x0 = kernels.residual(terms, self.branch_scale, self.resid_mix, x0, skip, want_total)
         attended = self.attn(kernels, normed, cos, sin, self.attn_scale, only)
         if only is not None:
-            x, normed = x.flatten(0, 1)[only], normed.flatten(0, 1)[only]
+            x, again = x.flatten(0, 1)[only], again.flatten(0, 1)[only]
         if self.parallel:
-            return (x, attended, self.mlp(kernels, normed, self.mlp_scale)), x0, total
-        _, x, normed, _ = kernels.residual((x, attended), self.branch_scale)
+            return (x, attended, self.mlp(kernels, again, self.mlp_scale)), x0, total
+        _, x, normed, *_ = kernels.residual((x, attended), self.branch_scale)
         return (x, self.mlp(kernels, normed, self.mlp_scale)), x0, total
