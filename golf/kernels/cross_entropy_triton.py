@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from golf.kernels.launch import compute_dtype, power_of_2
+from golf.kernels.launch import compute_dtype, power_of_2, weight_gradient
 
 WARPS = 8  # of a program, which has a row
 
@@ -64,9 +64,9 @@ class _CrossEntropy(torch.autograd.Function):
         flat, weight, dlogits = ctx.saved_tensors
         dhidden = dembedding = None
         if ctx.needs_input_grad[0]:
-            dhidden = ((dlogits @ weight) * dloss).view(ctx.shape).to(ctx.dtypes[0])
+            dhidden = (dlogits @ (weight * dloss).to(weight.dtype)).view(ctx.shape).to(ctx.dtypes[0])
         if ctx.needs_input_grad[1]:
-            dembedding = (dlogits.T @ flat).to(ctx.dtypes[1]) * dloss
+            dembedding = (weight_gradient(dlogits, flat) * dloss).to(ctx.dtypes[1])
         return dhidden, dembedding, None, None
 
 

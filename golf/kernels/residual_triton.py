@@ -132,15 +132,16 @@ def _residual_backward(
         if HAS_DTOTAL:
             d += _load(DTOTAL, at, mask)
         tl.store(DTERMS + at, d.to(DTERMS.dtype.element_ty), mask=mask)
-    out = PARTIAL + tl.program_id(0) * 4 * COLS + col
+    out = PARTIAL + tl.program_id(0) * (2 * MIX + SKIP) * COLS + col
     if MIX:
         tl.store(out, tl.sum(dmix0, axis=0))
         tl.store(out + COLS, tl.sum(dmix1, axis=0))
+        out += 2 * COLS
     if SKIP > 0:
-        tl.store(out + 2 * COLS, tl.sum(dw, axis=0))
+        tl.store(out, tl.sum(dw, axis=0))
     if SKIP > 1:
         gate = tl.sigmoid(_load(G, col, col < WIDTH))
-        tl.store(out + 3 * COLS, tl.sum(dg, axis=0) * gate * (1 - gate))
+        tl.store(out + COLS, tl.sum(dg, axis=0) * gate * (1 - gate))
 
 
 class _Residual(torch.autograd.Function):
@@ -163,7 +164,7 @@ class _Residual(torch.autograd.Function):
         alone = len(terms) == 1 and mix is None and state is None  # then x is the term itself
         x = None if alone else torch.empty_like(first)
         normed = torch.empty_like(first, dtype=compute_dtype(first))
-        flags = {"TERMS": len(terms), "SKIP": (state is not None) + (g is not None), "MIX": mix is not None}
+        flags = {"TERMS": len(terms), "SKIP": (state is not None) + (g is not None), "MIX": int(mix is not None)}
         sizes = {"WIDTH": width, "COLS": power_of_2(width)}
         _residual_forward[(triton.cdiv(rows, FORWARD["ROWS"]),)](
             *_three(terms), state, w, g, x0, mix, total, x, normed, rows, scale, EPS,
@@ -187,19 +188,19 @@ class _Residual(torch.autograd.Function):
         dstate = None if state is None else torch.empty_like(state)
         dfirst = None if mix is None else torch.empty_like(x0)
         grid = min(programs(first.device, PROGRAMS), triton.cdiv(rows, BACKWARD["ROWS"]))
-        partial = first.new_empty(grid, 4, ctx.sizes["COLS"], dtype=torch.float32)
+        vectors = 2 * ctx.flags["MIX"] + ctx.flags["SKIP"]
+        partial = first.new_empty(grid, vectors, ctx.sizes["COLS"], dtype=torch.float32)
         dtotal, dx, dnormed, dx0 = (None if d is None else d.contiguous() for d in (dtotal, dx, dnormed, dx0))
         _residual_backward[(grid,)](
             *_three(kept), state, w, g, x0, mix, dtotal, dx, dnormed, dx0, dterms, dstate, dfirst, partial, rows,
             ctx.scale, EPS, HAS_DTOTAL=dtotal is not None, HAS_DX=dx is not None, HAS_DNORMED=dnormed is not None,
             HAS_DX0=dx0 is not None, **ctx.flags, **ctx.sizes, **BACKWARD,
         )  # fmt: skip
-        sums = partial.sum(0)[:, :width] if ctx.flags["MIX"] or ctx.flags["SKIP"] else partial
-        return (
-            None, None, None if mix is None else sums[:2].to(mix.dtype), dfirst, dstate,
-            None if state is None else sums[2].to(w.dtype), None if g is None else sums[3].to(g.dtype),
-            *[dterms] * ctx.terms,
-        )  # fmt: skip
+        sums = list(partial.sum(0)[:, :width]) if vectors else []
+        dmix = None if mix is None else torch.stack([sums.pop(0), sums.pop(0)]).to(mix.dtype)
+        dw = None if w is None else sums.pop(0).to(w.dtype)
+        dg = None if g is None else sums.pop(0).to(g.dtype)
+        return None, None, dmix, dfirst, dstate, dw, dg, *[dterms] * ctx.terms
 
 
 def _three(terms: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -67,7 +67,7 @@ class Muon(torch.optim.Optimizer):
         buffers = [self.state[p]["buffer"] for p in matrices]
         torch._foreach_mul_(buffers, momentum)
         torch._foreach_add_(buffers, gradients)
-        update = torch.stack(gradients) + momentum * torch.stack(buffers)
+        update = torch.stack(torch._foreach_add(gradients, buffers, alpha=momentum))
         # Many gradients are exactly zero at the first step (output projections start at zero): hence the floor.
         update /= update.norm(dim=-1, keepdim=True).clamp_min(1e-7)
         update = _orthogonalise(update, group["ns_steps"], group["ns_dtype"])

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from golf import gradients
 from golf.errors import require
 
 
@@ -33,10 +34,7 @@ class Optimizer:
             part.step()
 
     def zero_grad(self) -> None:
-        """In place: whatever adds to the gradients may have been recorded with where they lie."""
-        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
-        if gradients:
-            torch._foreach_zero_(gradients)
+        gradients.zero(self.parameters())
 
     def state_dict(self) -> list[dict[str, Any]]:
         return [part.state_dict() for part in self.parts]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -9,10 +10,12 @@ from torch import Tensor, nn
 
 from golf import dist
 from golf.data.loader import Loader
+from golf.data.prefetch import Prefetched
 from golf.device import autocast, deterministic
 from golf.errors import UserError, require
 from golf.evaluation.stream import Score
 from golf.events import Listener
+from golf.gradients import accumulate
 from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
 from golf.replay import Replayed
@@ -100,14 +103,24 @@ class Trainer:
         self, model: GPT, optimizer: Optimizer, loader: Loader, validate: Callable[[GPT], Score], events: Listener
     ) -> Trained:
         parameters = list(optimizer.parameters())
-
         device = model.tok_emb.weight.device
-        backward = Replayed(model, self._backward, device)
+        sequences = self.batch_tokens // self.micro_batches // model.seq_len
 
-        def update(step: int, scale: float, batches: Loader) -> Tensor:
-            loss = self._micro_steps(backward, batches, device, model.seq_len)
-            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-            dist.sum_([*gradients, loss])
+        def backward(model: GPT, ids: Tensor, targets: Tensor) -> Tensor:
+            """Add a micro-batch's part to the gradients; its part of the loss."""
+            with autocast(device):
+                loss = model(ids, targets) / self.micro_batches
+            accumulate(loss, parameters)
+            return loss.detach()
+
+        micro_step = Replayed(model, backward, device)
+
+        def update(step: int, scale: float, batches: Prefetched) -> Tensor:
+            """One step of all ranks; the mean loss."""
+            loss = torch.zeros((), device=device)
+            for _ in range(self.micro_batches // dist.world_size()):
+                loss += micro_step(*batches.batch())
+            dist.sum_([*(parameter.grad for parameter in parameters), loss])
             nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
             optimizer.step(step, scale)
             optimizer.zero_grad()
@@ -115,9 +128,10 @@ class Trainer:
 
         if self.compile and model.kernels_on(device).COMPILED:
             model.compile(dynamic=False)
+        optimizer.zero_grad()
         if self.warmup_steps:
-            spare = loader.copy()
-            warm_up(model, optimizer, self.warmup_steps, lambda step: update(step, 1.0, spare))
+            with closing(Prefetched(loader.copy(), sequences, device)) as spare:
+                warm_up(model, optimizer, self.warmup_steps, lambda step: update(step, 1.0, spare))
             events.event("warmed_up", steps=2 * self.warmup_steps)
         budget = None if self.budget_seconds is None else self.budget_seconds - self.reserve_seconds
         clock = Clock(self.steps, budget)
@@ -125,24 +139,25 @@ class Trainer:
         ema = None if self.ema is None else EMA(model, self.ema)
         model.recurrent = False
         step, progress = 0, 0.0
-        while progress < 1:
-            if not model.recurrent and progress >= self.recurrence_start:
-                model.recurrent = True
-                if model.looped_blocks:
-                    events.event("recurrence_on", step=step, progress=progress)
-            scale = lr_scale(progress, self.warmdown)
-            loss = update(step, scale, loader)
-            if ema is not None:
-                ema.update()
-            pace.step()
-            step += 1
-            progress = clock.progress(step)
-            if step == 1 or step % self.log_every == 0 or progress == 1:
-                self._log(step, loss.item(), scale, clock, events)
-            if self.validate_every and step % self.validate_every == 0 and progress < 1:
-                with clock.paused():
-                    score = validate(model)
-                events.metrics("validate", step, val_loss=score.val_loss, val_bpb=score.val_bpb)
+        with closing(Prefetched(loader, sequences, device)) as batches:
+            while progress < 1:
+                if not model.recurrent and progress >= self.recurrence_start:
+                    model.recurrent = True
+                    if model.looped_blocks:
+                        events.event("recurrence_on", step=step, progress=progress)
+                scale = lr_scale(progress, self.warmdown)
+                loss = update(step, scale, batches)
+                if ema is not None:
+                    ema.update()
+                pace.step()
+                step += 1
+                progress = clock.progress(step)
+                if step == 1 or step % self.log_every == 0 or progress == 1:
+                    self._log(step, loss.item(), scale, clock, events)
+                if self.validate_every and step % self.validate_every == 0 and progress < 1:
+                    with clock.paused():
+                        score = validate(model)
+                    events.metrics("validate", step, val_loss=score.val_loss, val_bpb=score.val_bpb)
         model.recurrent = True
         return Trained(
             raw={name: tensor.detach().clone() for name, tensor in model.state_dict().items()},
@@ -151,22 +166,6 @@ class Trainer:
             tokens=step * self.batch_tokens,
             seconds=clock.seconds(),
         )
-
-    def _micro_steps(self, backward: Replayed, loader: Loader, device: torch.device, seq_len: int) -> Tensor:
-        """This rank's part of the gradients of one step's mean loss, and of that loss, which is returned."""
-        sequences = self.batch_tokens // self.micro_batches // seq_len
-        total = torch.zeros((), device=device)
-        for _ in range(self.micro_batches // dist.world_size()):
-            ids, targets = (part.to(device, non_blocking=True) for part in loader.batch(sequences))
-            total += backward(ids, targets)
-        return total
-
-    def _backward(self, model: GPT, ids: Tensor, targets: Tensor) -> Tensor:
-        """Add a micro-batch's part to the gradients; its part of the loss."""
-        with autocast(ids.device):
-            loss = model(ids, targets) / self.micro_batches
-        loss.backward()
-        return loss.detach()
 
     def _log(self, step: int, loss: float, scale: float, clock: Clock, events: Listener) -> None:
         if not math.isfinite(loss):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from golf import dist
+from golf import dist, gradients
 from golf.device import autocast
 from golf.errors import require
 from golf.evaluation.ledger import Ledger
@@ -80,7 +80,7 @@ class ScoreFirst(Strategy):
             if chunk < chunks - 1:  # no target is left that training on the last chunk could help
                 for group in sgd.param_groups:
                     group["lr"] = lr * group["scale"]
-                self._train(model, backward, sgd, ledger, chunk)
+                self._train(backward, sgd, ledger, chunk)
 
     def _trained(self, model: GPT) -> list[dict[str, Any]]:
         """SGD's groups of the parameters that are trained; all others stop requiring gradients."""
@@ -97,9 +97,9 @@ class ScoreFirst(Strategy):
             group["params"] = [parameter for parameter in group["params"] if parameter.requires_grad]
         return [group for group in groups if group["params"]]
 
-    def _train(self, model: GPT, backward: Replayed, sgd: torch.optim.Optimizer, ledger: Ledger, chunk: int) -> None:
+    def _train(self, backward: Replayed, sgd: torch.optim.Optimizer, ledger: Ledger, chunk: int) -> None:
         """Whole sequences of the chunk in order. The batches do not depend on the ranks, which share each of them."""
-        seq_len = model.seq_len
+        seq_len = backward.model.seq_len
         begin = chunk * self.chunk_tokens
         starts = np.arange(begin, min(begin + self.chunk_tokens, ledger.num_targets) - seq_len + 1, seq_len)
         parameters = [parameter for group in sgd.param_groups for parameter in group["params"]]
@@ -107,13 +107,10 @@ class ScoreFirst(Strategy):
             for first in range(0, len(starts), self.batch_seqs):
                 batch = starts[first : first + self.batch_seqs]
                 mine = batch[dist.share(len(batch))]
-                sgd.zero_grad(set_to_none=False)
+                gradients.zero(parameters)
                 if len(mine):
                     share = torch.full((), len(mine) / len(batch), device=ledger.device)
                     backward(*ledger.sequences(mine, seq_len), share)
-                for parameter in parameters:
-                    if parameter.grad is None:  # of a rank without a sequence
-                        parameter.grad = torch.zeros_like(parameter)
                 dist.sum_([parameter.grad for parameter in parameters])
                 nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
                 sgd.step()
@@ -123,4 +120,4 @@ def _backward(model: GPT, ids: Tensor, targets: Tensor, share: Tensor) -> None:
     """Add `share` times the gradients of a batch's mean loss."""
     with autocast(ids.device):
         loss = model(ids, targets) * share
-    loss.backward()
+    gradients.accumulate(loss, [parameter for parameter in model.parameters() if parameter.requires_grad])
