@@ -69,7 +69,7 @@ def _rows(subject: str, setting: Setting) -> Iterator[dict[str, Any]]:
 
 def _forget() -> None:
     """Let the next subject find the memory free, and nothing compiled in this process."""
-    torch._dynamo.reset()
+    torch.compiler.reset()
     gc.collect()
     torch.cuda.empty_cache()
 

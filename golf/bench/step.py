@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 
-import torch
 from torch import Tensor
 
+from golf import gradients
 from golf.bench.row import Row
 from golf.bench.setting import Config, Setting
 from golf.device import autocast
@@ -35,8 +36,8 @@ def rows(setting: Setting) -> Iterator[Row]:
             values=[1e3 * each for each in found.seconds],
             plain=[1e3 * each for each in plain.seconds],
             details={
-                "tokens_per_second": tokens / sorted(found.seconds)[len(found.seconds) // 2],
-                "plain_tokens_per_second": tokens / sorted(plain.seconds)[len(plain.seconds) // 2],
+                "tokens_per_second": tokens / median(found.seconds),
+                "plain_tokens_per_second": tokens / median(plain.seconds),
                 "peak_gib": found.gib,
                 "plain_peak_gib": plain.gib,
                 "first_seconds": found.first,
@@ -50,21 +51,21 @@ def _speed(setting: Setting, config: Config, recurrent: bool) -> _Speed:
     model.recurrent = recurrent
     if config["trainer"]["compile"] and model.kernels_on(setting.device).COMPILED:
         model.compile(dynamic=False)
-    for parameter in model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
+    parameters = list(model.parameters())
+    gradients.zero(parameters)
+
+    def backward(model: GPT, ids: Tensor, targets: Tensor) -> Tensor:
+        """As the trainer does it."""
+        with autocast(setting.device):
+            loss = model(ids, targets) / config["trainer"]["micro_batches"]
+        gradients.accumulate(loss, parameters)
+        return loss.detach()
+
     ids, targets = setting.batch()
-    micro_step = Replayed(model, _backward, setting.device)
+    micro_step = Replayed(model, backward, setting.device)
     setting.reset_peak()
     started = setting.now()
     for _ in range(WARM):
         micro_step(ids, targets)
     first = setting.now() - started
     return _Speed(setting.seconds(lambda: micro_step(ids, targets), IN_A_ROW), first, setting.peak_gib())
-
-
-def _backward(model: GPT, ids: Tensor, targets: Tensor) -> Tensor:
-    """As the trainer does it."""
-    with autocast(ids.device):
-        loss = model(ids, targets)
-    loss.backward()
-    return loss.detach()
