@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 import yaml
 
 from golf.bench.row import Row, Skipped
@@ -52,8 +53,10 @@ def _codes(setting: Setting) -> list[np.ndarray]:
     quantizer = build(setting.config["quantizer"])
     if not isinstance(quantizer, SDClipQuantizer):
         raise Skipped("quantizer makes no codes; choose quantizer=record or gptq")
+    with torch.device("meta"):
+        model = build(setting.config["model"], setting.attend)
     random, found = np.random.default_rng(setting.config["seed"]), []
-    for layer in quantizer.layers(setting.model(setting.config)).values():
+    for layer in quantizer.layers(model).values():
         bits, clip = quantizer.width_of(layer)
         limit = largest_code(bits)
         steps = random.standard_normal(tuple(layer.weight.shape), np.float32) * (limit / clip)
@@ -65,7 +68,7 @@ def _first(codes: Sequence[np.ndarray], limit: float) -> list[np.ndarray]:
     """The first rows, at most `limit` codes in all."""
     found = []
     for array in codes:
-        kept = array[: int(min(limit // array.shape[1], len(array)))]
+        kept = array[: int(min(limit / array.shape[1], len(array)))]
         limit -= kept.size
         if len(kept):
             found.append(kept)

@@ -1,20 +1,32 @@
 """A real run, as the command line starts it."""
 
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 QUIET = ("tracker=none", "cache=off")
 
 
-def start(directory: Path, overrides: Sequence[str], environment: dict[str, str] | None = None) -> subprocess.Popen:
-    """Start a run in a directory that is made for it; its output goes to `directory`.log. Later overrides win."""
+@contextmanager
+def running(directory: Path, overrides: Sequence[str], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A run that is ended where the block ends. It makes its `directory`; what it says goes to `directory`.log."""
     keys = {_key(override) for override in QUIET}
     kept = [override for override in overrides if _key(override) not in keys]
     command = [sys.executable, "-m", "golf", *kept, *QUIET, f"hydra.run.dir={directory}"]
-    with log(directory).open("w", encoding="utf-8") as output:
-        return subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+    with log(directory).open("w", encoding="utf-8") as said:
+        process = subprocess.Popen(
+            command, env=os.environ | environment, stdout=said, stderr=said, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
 
 
 def log(directory: Path) -> Path:

@@ -29,10 +29,10 @@ def rows(setting: Setting) -> Iterator[Row]:
 
     works: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         "clip": (lambda: clip(True), lambda: clip(False)),
-        "step": (lambda: optimizer.step(0, 1.0), lambda: _one_by_one(optimizer)),
+        "step": (lambda: optimizer.step(0, 1.0), lambda: step_one_by_one(optimizer)),
     }
     if ema is not None:
-        works["ema"] = (ema.update, lambda: _average_one_by_one(ema))
+        works["ema"] = (ema.update, lambda: average_one_by_one(ema))
     totals = [0.0] * setting.repeats, [0.0] * setting.repeats
     for name, pair in works.items():
         found = []
@@ -46,7 +46,8 @@ def rows(setting: Setting) -> Iterator[Row]:
     yield Row(name="optimizer", what=" + ".join(works), unit="ms", values=totals[0], plain=totals[1], details=details)
 
 
-def _one_by_one(optimizer: Optimizer) -> None:
+def step_one_by_one(optimizer: Optimizer) -> None:
+    """`optimizer.step(0, 1.0)`, with Muon's matrices in batches of one."""
     for part in optimizer.parts:
         if not isinstance(part, Muon):
             part.step()
@@ -60,6 +61,7 @@ def _one_by_one(optimizer: Optimizer) -> None:
 
 
 @torch.no_grad()
-def _average_one_by_one(ema: EMA) -> None:
+def average_one_by_one(ema: EMA) -> None:
+    """`ema.update()`, one tensor after the other."""
     for average, live in zip(ema.average, ema.live, strict=True):
         average.lerp_(live.float(), 1 - ema.decay)

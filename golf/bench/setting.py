@@ -1,5 +1,6 @@
 """What is measured and on what: a composed configuration, a device, and synthetic data for both."""
 
+import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,12 +62,13 @@ class Setting:
     def model(self, config: Config, **changes: Any) -> GPT:
         """The model at random weights, the same for the same seed; output projections, which start at zero, too."""
         torch.manual_seed(config["seed"])
-        model = build({**config["model"], **changes}, self.attend)
+        with self.device:  # where drawing them takes no time
+            model: GPT = build({**config["model"], **changes}, self.attend)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name.endswith(".proj.weight"):
                     parameter.normal_(std=parameter.size(1) ** -0.5)
-        return model.to(self.device)
+        return model
 
     def tokens(self, count: int) -> np.ndarray:
         """Random tokens (count,) uint16."""
@@ -111,6 +113,7 @@ class Setting:
         return found
 
     def reset_peak(self) -> None:
+        gc.collect()  # models that nobody uses any more count no more
         reset_peak_memory(self.device)
 
     def peak_gib(self) -> float:

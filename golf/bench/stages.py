@@ -14,7 +14,8 @@ JOB = ("experiment=smoke", "device=cpu")
 def rows(setting: Setting) -> Iterator[Row]:
     directory = setting.directory / "stages"
     started = time.perf_counter()
-    code = job.start(directory, JOB).wait()
+    with job.running(directory, JOB) as process:
+        code = process.wait()
     seconds = time.perf_counter() - started
     results = read_results(directory)
     if code or results is None:

@@ -1,10 +1,8 @@
 """From the start of a process to the first training step, with compile caches that are empty."""
 
 import os
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from golf.bench import job
@@ -56,8 +54,7 @@ def _seconds(setting: Setting, name: str, overrides: list[str]) -> float:
     fresh = {variable: str(caches / variable) for variable in CACHES}
     own = [override for override in setting.overrides if not override.startswith("data")]
     started = time.time()
-    process = job.start(directory, [*own, *FIRST_STEP, *overrides], os.environ | fresh)
-    try:
+    with job.running(directory, [*own, *FIRST_STEP, *overrides], **fresh) as process:
         while time.time() - started < PATIENCE:
             ended = process.poll() is not None
             points = [line["time"] for line in read(directory) if line.get("stage") == "train" and "loss" in line]
@@ -67,8 +64,4 @@ def _seconds(setting: Setting, name: str, overrides: list[str]) -> float:
             if ended:
                 raise Skipped(f"the run ended without a step: {job.last_words(directory)}")
             time.sleep(EVERY)
-        raise Skipped(f"no step in {PATIENCE:.0f} seconds")
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+    raise Skipped(f"no step in {PATIENCE:.0f} seconds")
