@@ -132,7 +132,7 @@ def test_a_ratio_says_how_many_times_better(unit: str, ratio: float) -> None:
 def test_a_mistake_is_told_in_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    assert bench(tmp_path / "bench.json", *arguments) == 2
+    assert bench(tmp_path / "bench.json", "--only", "optimizer", *arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("golf: error: ")
     assert message in line
