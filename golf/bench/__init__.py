@@ -1,0 +1,1 @@
+"""How fast the parts are, beside the same mathematics without what makes them fast."""

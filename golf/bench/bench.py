@@ -1,0 +1,122 @@
+"""Measures one subject after the other; the table and the JSON file."""
+
+import gc
+import math
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from golf.atomic import write_json
+from golf.bench.row import Skipped
+from golf.bench.setting import Setting
+from golf.errors import UserError
+from golf.provenance import provenance
+
+WIDTH = 1000  # of the console: a table is as wide as its text, and nothing in it is cut
+
+
+def bench(overrides: Sequence[str], subjects: Sequence[str], repeats: int, output: Path) -> bool:
+    """Print the table and write `output`, anew after each row; whether all that can run here ran well.
+
+    Raises UserError for what cannot be composed, or cannot work here.
+    """
+    console = Console(width=WIDTH)
+    with tempfile.TemporaryDirectory() as directory:
+        setting = Setting.of(overrides, repeats, Path(directory))
+        found: dict[str, Any] = {**_about(setting), "seconds": {}, "rows": []}
+        well = True
+        for subject in subjects:
+            started = time.perf_counter()
+            try:
+                for row in _rows(subject, setting):
+                    found["rows"].append(row)
+                    write_json(output, found)
+            except (Skipped, UserError, ImportError, torch.cuda.OutOfMemoryError) as error:
+                found["rows"].append({"name": subject, "skipped": str(error).partition("\n")[0]})
+            except Exception as error:  # the other rows are worth having
+                traceback.print_exc()
+                found["rows"].append({"name": subject, "failed": repr(error).partition("\n")[0]})
+                well = False
+            found["seconds"][subject] = time.perf_counter() - started
+            write_json(output, found)
+            print(f"{subject}: {found['seconds'][subject]:.0f} s", file=sys.stderr, flush=True)
+            _forget()
+    console.print(_table(found))
+    for row in found["rows"]:
+        for how in ("skipped", "failed"):
+            if how in row:
+                console.print(Text(f"! {row['name']} is {how}: {row[how]}"), soft_wrap=True)
+    console.print(Text(str(output)), soft_wrap=True)
+    return well
+
+
+def _rows(subject: str, setting: Setting) -> Iterator[dict[str, Any]]:
+    for row in import_module(f"golf.bench.{subject}").rows(setting):
+        yield row.to_json()
+
+
+def _forget() -> None:
+    """Let the next subject find the memory free, and nothing compiled in this process."""
+    torch.compiler.reset()
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def _about(setting: Setting) -> dict[str, Any]:
+    """What the figures were taken on and of."""
+    made = provenance(setting.config, {}, str(setting.device))
+    try:
+        triton = version("triton")
+    except PackageNotFoundError:
+        triton = None
+    return {
+        **{key: made[key] for key in ("device", "date", "git", "code_sha256", "config_sha256")},
+        "versions": made["versions"] | {"triton": triton},
+        "overrides": list(setting.overrides),
+        "choices": dict(setting.choices),
+        "kernels": setting.kernels,
+        "attention": setting.attention,
+        "repeats": setting.repeats,
+    }
+
+
+def _table(found: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"{found['device']['name']}, kernels {found['kernels']}, attention {found['attention']}",
+        title_justify="left",
+        caption=f"Medians of {found['repeats']}; × is how many times better than the plain path.",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+    )
+    for i, column in enumerate(["row", "value", "plain", "×", "", "details"]):
+        table.add_column(Text(column), justify="right" if i in (1, 2, 3) else "left", no_wrap=True)
+    for row in found["rows"]:
+        if "value" in row:
+            ratio = "–" if row["ratio"] is None else f"{row['ratio']:.2f}"
+            value, plain = (_number(row[key], row["unit"]) for key in ("value", "plain"))
+            details = ", ".join(f"{key} {_short(detail)}" for key, detail in row["details"].items())
+            table.add_row(*(Text(cell) for cell in (row["name"], value, plain, ratio, row["what"], details)))
+    return table
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "–" if value is None else f"{_short(value)} {unit}"
+
+
+def _short(value: Any) -> str:
+    """A number in four digits, or all of those before the point."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -1,0 +1,74 @@
+"""Sliding windows and chunks of test-time training; the plain kernels are not compiled here."""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from golf.bench.row import Row
+from golf.bench.setting import Config, Setting
+from golf.build import build
+from golf.events import Listener
+from golf.stages.stage import score_all
+
+SEQUENCES = 32  # of the stream of sliding windows
+STEADY = 2  # chunks until everything is compiled and recorded
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    stream = setting.stream(SEQUENCES * setting.config["model"]["seq_len"])
+    found, plain = (sliding(setting, config, stream.num_targets) for config in (setting.config, setting.plain))
+    yield Row(
+        name="evaluation.sliding",
+        what=f"scored tokens, stride {setting.config['evaluation']['stride']}",
+        unit="tokens/s",
+        values=[stream.num_targets / each for each in found],
+        plain=[stream.num_targets / each for each in plain],
+        details={"targets": stream.num_targets},
+    )
+    if "chunk_tokens" not in setting.config["ttt"]:
+        return
+    for hashed in (False, True):
+        found, plain = (
+            chunk_seconds(setting, {**config["ttt"], "hash_embed": hashed}, config, setting.repeats)
+            for config in (setting.config, setting.plain)
+        )
+        yield Row(
+            name=f"evaluation.ttt{'_hash' if hashed else ''}",
+            what=f"a chunk of {setting.config['ttt']['chunk_tokens']:,} tokens, scored and trained on",
+            unit="s",
+            values=found,
+            plain=plain,
+        )
+
+
+def sliding(setting: Setting, config: Config, targets: int, **changes: Any) -> list[float]:
+    """Seconds of a pass for each repeat; changes: of the model."""
+    model, stream = setting.model(config, **changes), setting.stream(targets)
+    evaluation = build({**config["evaluation"], "probes": 0})
+
+    def scored() -> None:
+        score_all(evaluation.sliding(stream, model.seq_len), model, "", Listener())
+
+    scored()  # compiles what is compiled
+    return setting.seconds(scored)
+
+
+def chunk_seconds(setting: Setting, ttt: Mapping[str, Any], config: Config, chunks: int) -> list[float]:
+    """Seconds of each of so many chunks in a row, when everything is compiled: training on one, scoring the next."""
+    model, stamps = setting.model(config), _Stamps(setting)
+    stream = setting.stream((STEADY + chunks + 1) * ttt["chunk_tokens"])
+    ledger = build({**config["evaluation"], "probes": 0}).sliding(stream, model.seq_len)
+    build(ttt).adapt(model, ledger, stamps)
+    steady = stamps.times[STEADY:]
+    return [after - before for before, after in pairwise(steady)]
+
+
+class _Stamps(Listener):
+    """When each chunk was scored."""
+
+    def __init__(self, setting: Setting):
+        self.setting = setting
+        self.times: list[float] = []
+
+    def metrics(self, stage: str, step: int, **values: float) -> None:
+        self.times.append(self.setting.now())

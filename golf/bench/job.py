@@ -1,0 +1,43 @@
+"""A real run, as the command line starts it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+QUIET = ("tracker=none", "cache=off")
+
+
+@contextmanager
+def running(directory: Path, overrides: Sequence[str], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A run that is ended where the block ends. It makes its `directory`; what it says goes to `directory`.log."""
+    keys = {_key(override) for override in QUIET}
+    kept = [override for override in overrides if _key(override) not in keys]
+    command = [sys.executable, "-m", "golf", *kept, *QUIET, f"hydra.run.dir={directory}"]
+    with log(directory).open("w", encoding="utf-8") as said:
+        process = subprocess.Popen(
+            command, env=os.environ | environment, stdout=said, stderr=said, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def log(directory: Path) -> Path:
+    return directory.with_name(f"{directory.name}.log")
+
+
+def last_words(directory: Path) -> str:
+    """The last line of what a run said."""
+    lines = log(directory).read_text(encoding="utf-8").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")

@@ -1,0 +1,133 @@
+"""What is measured and on what: a composed configuration, a device, and synthetic data for both."""
+
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from golf.app import plain as resolved
+from golf.build import build
+from golf.config.check import check_component
+from golf.config.explain import explain
+from golf.data.loader import Loader
+from golf.data.tokenizer import ByteTable
+from golf.device import peak_memory, pick_device, reset_peak_memory
+from golf.errors import UserError
+from golf.evaluation.stream import Stream
+from golf.kernels.choose import choose as choose_kernels
+from golf.model.attend import Attend, choose
+from golf.model.gpt import GPT
+from golf.paths import config_dir
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`config` as configured and `plain`, the same with plain kernels; `choices` are the options of the groups.
+    `directory` is empty at first and vanishes at the end."""
+
+    overrides: Sequence[str]
+    config: Config
+    plain: Config
+    choices: Mapping[str, str]
+    device: torch.device
+    attention: str
+    attend: Attend
+    kernels: str
+    repeats: int
+    directory: Path
+
+    @classmethod
+    def of(cls, overrides: Sequence[str], repeats: int, directory: Path) -> "Setting":
+        """Raises UserError for what cannot be composed, or cannot work here."""
+        config, choices = composed(overrides)
+        for group, component in config.items():
+            if isinstance(component, Mapping) and group != "data":  # which is synthetic, and may lie nowhere
+                check_component(group, component)
+        device = pick_device(config["device"], config["threads"])
+        attention, attend = choose(config["attention"], device)
+        kernels, _ = choose_kernels(config["model"]["kernels"], device.type)
+        plain, _ = composed([*overrides, "model.kernels=plain"])
+        return cls(overrides, config, plain, choices, device, attention, attend, kernels, repeats, directory)
+
+    def model(self, config: Config, **changes: Any) -> GPT:
+        """The model at random weights, the same for the same seed; output projections, which start at zero, too."""
+        torch.manual_seed(config["seed"])
+        with self.device:  # where drawing them takes no time
+            model: GPT = build({**config["model"], **changes}, self.attend)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name.endswith(".proj.weight"):
+                    parameter.normal_(std=parameter.size(1) ** -0.5)
+        return model
+
+    def tokens(self, count: int) -> np.ndarray:
+        """Random tokens (count,) uint16."""
+        random = np.random.default_rng(self.config["seed"])
+        return random.integers(self.config["model"]["vocab_size"], size=count).astype(np.uint16)
+
+    def loader(self, sequences: int) -> Loader:
+        """A loader of about so many sequences in memory."""
+        seq_len = self.config["model"]["seq_len"]
+        return Loader([self.tokens((sequences + 1) * seq_len + 1)], seq_len, None, "global")
+
+    def micro_batch(self) -> int:
+        """Sequences of a training micro-step."""
+        trainer = self.config["trainer"]
+        return max(trainer["batch_tokens"] // trainer["micro_batches"] // self.config["model"]["seq_len"], 1)
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of a training micro-step."""
+        ids, targets = self.loader(self.micro_batch()).batch(self.micro_batch())
+        return ids.to(self.device), targets.to(self.device)
+
+    def stream(self, targets: int) -> Stream:
+        """A validation stream."""
+        size = self.config["model"]["vocab_size"]
+        table = ByteTable(np.ones(size, np.int16), np.zeros(size, bool), np.zeros(size, bool))
+        return Stream.of(self.tokens(targets + 1), table, self.device)
+
+    def now(self) -> float:
+        """Seconds on a clock, when the device has done what it was told to do."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def seconds(self, work: Callable[[], object], times: int = 1) -> list[float]:
+        """Seconds of the work for each repeat, of `times` in a row without waiting for the device in between."""
+        found = []
+        for _ in range(self.repeats):
+            started = self.now()
+            for _ in range(times):
+                work()
+            found.append((self.now() - started) / times)
+        return found
+
+    def reset_peak(self) -> None:
+        gc.collect()  # models that nobody uses any more count no more
+        reset_peak_memory(self.device)
+
+    def peak_gib(self) -> float:
+        """Of the GPU since the reset; on the CPU, of the process so far."""
+        return peak_memory(self.device) / 2**30
+
+
+def composed(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The resolved configuration and the option of each group. Raises UserError for what Hydra cannot compose."""
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            cfg = compose("config", overrides=list(overrides), return_hydra_config=True)
+    except Exception as error:
+        groups = [path.name for path in config_dir().iterdir() if path.is_dir()]
+        raise UserError(" ".join(explain(error, groups=groups).split())) from error
+    chosen = {key: option for key, option in cfg.hydra.runtime.choices.items() if not key.startswith("hydra/")}
+    return resolved(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])), chosen

@@ -1,0 +1,71 @@
+"""A training micro-step: forward and backward, one after the other as fast as the device takes them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+from torch import Tensor
+
+from golf import gradients
+from golf.bench.row import Row
+from golf.bench.setting import Config, Setting
+from golf.device import autocast
+from golf.model.gpt import GPT
+from golf.replay import Replayed
+
+IN_A_ROW = 8
+WARM = 3  # run, recorded, replayed
+ORDERS = {False: "plain_order", True: "recurrent"}
+
+
+@dataclass(frozen=True)
+class _Speed:
+    seconds: list[float]
+    first: float  # seconds until the kernels were there
+    gib: float
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    for recurrent, name in ORDERS.items():
+        found, plain = (_speed(setting, config, recurrent) for config in (setting.config, setting.plain))
+        tokens = setting.micro_batch() * setting.config["model"]["seq_len"]
+        yield Row(
+            name=f"step.{name}",
+            what=f"micro-step of {tokens:,} tokens",
+            unit="ms",
+            values=[1e3 * each for each in found.seconds],
+            plain=[1e3 * each for each in plain.seconds],
+            details={
+                "tokens_per_second": tokens / median(found.seconds),
+                "plain_tokens_per_second": tokens / median(plain.seconds),
+                "peak_gib": found.gib,
+                "plain_peak_gib": plain.gib,
+                "first_seconds": found.first,
+                "plain_first_seconds": plain.first,
+            },
+        )
+
+
+def _speed(setting: Setting, config: Config, recurrent: bool) -> _Speed:
+    model = setting.model(config)
+    model.recurrent = recurrent
+    if config["trainer"]["compile"] and model.kernels_on(setting.device).COMPILED:
+        model.compile(dynamic=False)
+    parameters = list(model.parameters())
+    gradients.zero(parameters)
+
+    def backward(model: GPT, ids: Tensor, targets: Tensor) -> Tensor:
+        """As the trainer does it."""
+        with autocast(setting.device):
+            loss = model(ids, targets) / config["trainer"]["micro_batches"]
+        gradients.accumulate(loss, parameters)
+        return loss.detach()
+
+    ids, targets = setting.batch()
+    micro_step = Replayed(model, backward, setting.device)
+    setting.reset_peak()
+    started = setting.now()
+    for _ in range(WARM):
+        micro_step(ids, targets)
+    first = setting.now() - started
+    return _Speed(setting.seconds(lambda: micro_step(ids, targets), IN_A_ROW), first, setting.peak_gib())
