@@ -28,11 +28,12 @@ from golf.model.gpt import GPT
 from golf.paths import config_dir
 
 Config = Mapping[str, Any]
+PLAIN = ("model.kernels=plain", "attention=sdpa")  # what PyTorch has of its own
 
 
 @dataclass(frozen=True)
 class Setting:
-    """`config` as configured and `plain`, the same with plain kernels; `choices` are the options of the groups.
+    """`config` as configured and `plain`, the same with what PyTorch has of its own; `choices` are the options of the groups.
     `directory` is empty at first and vanishes at the end."""
 
     overrides: Sequence[str]
@@ -56,14 +57,14 @@ class Setting:
         device = pick_device(config["device"], config["threads"])
         attention, attend = choose(config["attention"], device)
         kernels, _ = choose_kernels(config["model"]["kernels"], device.type)
-        plain, _ = composed([*overrides, "model.kernels=plain"])
+        plain, _ = composed([*overrides, *PLAIN])
         return cls(overrides, config, plain, choices, device, attention, attend, kernels, repeats, directory)
 
     def model(self, config: Config, **changes: Any) -> GPT:
         """The model at random weights, the same for the same seed; output projections, which start at zero, too."""
         torch.manual_seed(config["seed"])
         with self.device:  # where drawing them takes no time
-            model: GPT = build({**config["model"], **changes}, self.attend)
+            model: GPT = build({**config["model"], **changes}, choose(config["attention"], self.device)[1])
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name.endswith(".proj.weight"):

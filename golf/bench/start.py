@@ -7,7 +7,7 @@ from pathlib import Path
 
 from golf.bench import job
 from golf.bench.row import Row, Skipped
-from golf.bench.setting import Setting
+from golf.bench.setting import PLAIN, Setting
 from golf.data import fixture
 from golf.data.shard import write_shard
 from golf.data.tokenizer import read_byte_table
@@ -23,7 +23,7 @@ def rows(setting: Setting) -> Iterator[Row]:
     data = _data(setting)
     seconds = _seconds(setting, "configured", data)
     # On the CPU both are the same.
-    plain = None if setting.kernels == "plain" else _seconds(setting, "plain", [*data, "model.kernels=plain"])
+    plain = None if setting.kernels == "plain" else _seconds(setting, "plain", [*data, *PLAIN])
     yield Row(
         name="start",
         what="from the start of a process to the first training step, caches being cold (once)",
