@@ -33,8 +33,8 @@ PLAIN = ("model.kernels=plain", "attention=sdpa")  # what PyTorch has of its own
 
 @dataclass(frozen=True)
 class Setting:
-    """`config` as configured and `plain`, the same with what PyTorch has of its own; `choices` are the options of the groups.
-    `directory` is empty at first and vanishes at the end."""
+    """`config` as configured and `plain`, the same with what PyTorch has of its own; `choices` are the options of the
+    groups. `directory` is empty at first and vanishes at the end."""
 
     overrides: Sequence[str]
     config: Config

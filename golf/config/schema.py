@@ -16,7 +16,7 @@ class Root:
     stages: list[Literal["train", "quantize", "evaluate"]]
     input: str | None
     device: Literal["auto", "cpu", "cuda"]
-    attention: Literal["auto", "fa3", "fa2", "fa4", "sdpa"]
+    attention: Literal["auto", "fa3", "fa2", "fa4", "hybrid", "sdpa"]
     threads: int | None
     data: Component
     model: Component

@@ -35,6 +35,12 @@ class _Shard:
         self.starts = [phase + (start + j * stride) % count * seq_len for j in range(count)]
 
 
+def inputs_and_targets(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Tokens (sequences, n + 1) as inputs and targets, int64 (sequences, n)."""
+    tokens = rows.long()
+    return tokens[:, :-1], tokens[:, 1:]
+
+
 Order = Literal["global", "record"]
 
 
@@ -77,11 +83,13 @@ class Loader:
 
     def batch(self, sequences: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets, each int64 (sequences, seq_len): this rank's in a turn of all."""
+        return inputs_and_targets(self.rows(sequences))
+
+    def rows(self, sequences: int) -> Tensor:
+        """The tokens of `batch` as the shards have them, uint16 (sequences, seq_len + 1)."""
         drawn = [self._draw() for _ in range(self.turns * sequences)]
         mine = drawn[self.turn * sequences : (self.turn + 1) * sequences]
-        rows = np.stack([shard.tokens[start : start + self.seq_len + 1] for shard, start in mine])
-        tokens = torch.from_numpy(rows.astype(np.int64))
-        return tokens[:, :-1], tokens[:, 1:]
+        return torch.from_numpy(np.stack([shard.tokens[start : start + self.seq_len + 1] for shard, start in mine]))
 
     def _draw(self) -> tuple[_Shard, int]:
         """The next sequence of the order: its shard and where it begins there."""

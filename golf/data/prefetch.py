@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from golf.data.loader import Loader
+from golf.data.loader import Loader, inputs_and_targets
 
 
 class Prefetched:
@@ -23,15 +23,14 @@ class Prefetched:
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Inputs and targets, int64 (sequences, length). Raises what the loader raised."""
-        drawn = self._next.result()
+        rows = self._next.result()
         self._next = self._thread.submit(self._draw)
-        # From pinned memory the copy waits for nobody and nobody for it.
-        ids, targets = (part.to(self.device, non_blocking=True) for part in drawn)
-        return ids, targets
+        return inputs_and_targets(rows.to(self.device, non_blocking=True))
 
     def close(self) -> None:
         self._thread.shutdown()
 
-    def _draw(self) -> tuple[Tensor, ...]:
-        parts = self.loader.batch(self.sequences)
-        return tuple(part.pin_memory() for part in parts) if self.device.type == "cuda" else parts
+    def _draw(self) -> Tensor:
+        """In pinned memory, from which the copy to a GPU waits for nobody."""
+        rows = self.loader.rows(self.sequences)
+        return rows.pin_memory() if self.device.type == "cuda" else rows

@@ -71,6 +71,7 @@ def _fit(quantizer: SDClipQuantizer, model: GPT, work: Work) -> tuple[SDClipQuan
         if dist.is_main():
             for other in tried:
                 work.files.path(candidate(other)).unlink(missing_ok=True)
+    dist.barrier()  # the artifact is there for all
     scaled, state, size = tried[factor]
     finest = factor == factor_with(counts, math.inf)
     work.events.event("fitted", stage="quantize", **scaled.clips(), unused=work.room - size, finest=finest)

@@ -29,11 +29,11 @@ def test_one_is_drawn_while_the_last_is_computed_with():
     drawn, asked = threading.Event(), []
 
     class Watched:
-        def batch(self, sequences: int):
+        def rows(self, sequences: int):
             asked.append(threading.current_thread())
             if len(asked) == 2:
                 drawn.set()
-            return torch.zeros(1), torch.zeros(1)
+            return torch.zeros(1, 2)
 
     batches = Prefetched(Watched(), 1, CPU)
     batches.batch()
@@ -44,7 +44,7 @@ def test_one_is_drawn_while_the_last_is_computed_with():
 
 def test_what_the_loader_raises_is_raised_where_the_batch_is_asked_for():
     class Broken:
-        def batch(self, sequences: int):
+        def rows(self, sequences: int):
             raise OSError("the disk is gone")
 
     batches = Prefetched(Broken(), 1, CPU)
