@@ -39,6 +39,7 @@ sys.meta_path.insert(0,L())
 from golf.submit.script import main
 main(C,Path(F))
 """
+SELF_EXTRACTING = b"import lzma,base64\nF=__file__\nexec(lzma.decompress(base64.b85decode(b'%b')))\n"
 
 
 def pack(config: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
@@ -48,10 +49,13 @@ def pack(config: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
     sentencepiece and the package of the codec.
     """
     packed = packed_config(config, data)
-    sources = modules(packed)
-    program = f"M={json.dumps(sources, ensure_ascii=False)}\nC={packed!r}\n{LOADER}"
-    squeezed = b85encode(lzma.compress(program.encode(), lzma.FORMAT_ALONE, filters=[FILTER]))
-    return b"import lzma,base64\nF=__file__\nexec(lzma.decompress(base64.b85decode(b'%b')))\n" % squeezed
+    text = program(modules(packed), packed).encode()
+    return SELF_EXTRACTING % b85encode(lzma.compress(text, lzma.FORMAT_ALONE, filters=[FILTER]))
+
+
+def program(sources: Mapping[str, str], packed: Mapping[str, Any]) -> str:
+    """What the script runs once it has extracted itself."""
+    return f"M={json.dumps(sources, ensure_ascii=False)}\nC={packed!r}\n{LOADER}"
 
 
 def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from golf.report.variants import variants
 from golf.run_files import CONFIG
 from golf.submit.audit import Audit, audit
 from golf.submit.evidence import Seed, read_log
-from golf.submit.folder import SCRIPT, About, commands, digest, write_folder
+from golf.submit.folder import SCRIPT, About, Told, commands, digest, write_folder
 from golf.submit.pack import GROUPS, pack, packed_config
 
 MISSING = "???"  # as Hydra's files say it
@@ -49,7 +49,8 @@ def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, 
     seeds = [Seed(run, _log(logs, seed)) for seed, run in sorted(by_seed.items())]
     verdict = audit(seeds, digest(script))
     packed = packed_config(config, data)
-    write_folder(folder, about, script, packed, seeds, verdict, changes(packed))
+    told = Told(about, {seed.seed: seed.figures for seed in seeds}, seeds[0].machine, verdict, changes(packed))
+    write_folder(folder, told, script, packed, seeds)
     _print(verdict, folder, logs, seeds)
     return verdict.passed
 
@@ -100,6 +101,6 @@ def _print(verdict: Audit, folder: Path, logs: Path, seeds: Sequence[Seed]) -> N
     console.print(Text(f"{folder}: {'ready' if verdict.passed else 'not ready'}"), soft_wrap=True)
     if any(seed.log is None for seed in seeds):
         console.print(Text(f"Logs of a submission are the script's own. In {logs}, then this command again:"))
-        script = folder.resolve() / SCRIPT
-        for command in commands(seeds, f"{script.parent}/"):
+        script, ranks = folder.resolve() / SCRIPT, seeds[0].machine["ranks"]
+        for command in commands([seed.seed for seed in seeds], ranks, f"{script.parent}/"):
             console.print(Text(f"  {command}"), soft_wrap=True)
