@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +72,21 @@ def read_about(overrides: Sequence[str]) -> About:
 
 def changes(packed: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Keys of the groups in which the script differs from the record, with both values."""
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        record = OmegaConf.to_container(compose("config", overrides=["experiment=record"]), resolve=True)
-    assert isinstance(record, dict)
     found = []
     for group in GROUPS:
-        here, there = packed[group], record[group]
+        here, there = packed[group], _record()[group]
         for key in dict.fromkeys([*here, *there]):
             if here.get(key) != there.get(key) and (group, key) != ("evaluation", "probes"):
                 found.append((f"{group}.{key}", _show(here, key), _show(there, key)))
     return found
+
+
+@cache
+def _record() -> dict[str, Any]:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        record = OmegaConf.to_container(compose("config", overrides=["experiment=record"]), resolve=True)
+    assert isinstance(record, dict)
+    return {str(group): values for group, values in record.items()}
 
 
 def _show(values: Mapping[str, Any], key: str) -> str:

@@ -24,6 +24,7 @@ def logs(handed: Handed) -> Iterator[Finding]:
         yield _order(name, log)
         yield from compare(f"{name}: score", score(log.results, len(handed.script)), log.score)
         yield from _training(name, log)
+        yield _passes(name, log)
         yield _seconds(name, log)
     yield from _together(list(handed.logs.values()))
 
@@ -45,7 +46,8 @@ def _order(name: str, log: ScriptLog) -> Finding:
     stages = [fields["stage"] for word, fields in log.lines if word == "finished"]
     steps = [fields["step"] for word, fields in log.lines if word == "train"]
     whole = (*words[:2], *words[-2:]) == ONCE and all(words.count(word) == 1 for word in ONCE)
-    rising = len(steps) > 0 and steps == sorted(set(steps))
+    validated = [fields["step"] for word, fields in log.lines if word == "validate"]
+    rising = steps == sorted(set(steps)) and validated[-1:] == steps[-1:] != []
     told = f"{len(words)} lines of {len(stages)} stages, {len(steps)} of training"
     return judged(f"{name}: order", whole and rising and stages == [stage.name for stage in STAGES], told)
 
@@ -65,6 +67,16 @@ def _training(name: str, log: ScriptLog) -> list[Finding]:
         "prequant": {key: last.get(f"ema_{key}", raw[key]) for key in SCORE},
     }
     return compare(f"{name}: training", seen, {key: stated[key] for key in seen})
+
+
+def _passes(name: str, log: ScriptLog) -> Finding:
+    """Every pass scored every target, and only test-time training was handed tokens."""
+    evaluate, ttt = log.results["evaluate"]["facts"], log.results["ttt"]["facts"]
+    targets = log.data["targets"]
+    whole = all(facts["targets"] == targets for facts in (*evaluate.values(), ttt))
+    apart = all(facts["handed_out"] == 0 for facts in evaluate.values()) and 0 <= ttt["handed_out"] <= targets
+    told = f"{len(evaluate) + 1} over {targets:,} targets"
+    return judged(f"{name}: passes", whole and apart, told)
 
 
 def _seconds(name: str, log: ScriptLog) -> Finding:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from golf.errors import UserError
-from golf.submit.folder import REQUIREMENTS, packed_by, requirements
+from golf.submit.folder import REQUIREMENTS, SCRIPT, packed_by, requirements
 from golf.submit.pack import GROUPS, modules
 from golf.verify.finding import Finding, compare
 from golf.verify.handed import Handed
@@ -11,12 +11,12 @@ from golf.verify.handed import Handed
 
 def script(handed: Handed) -> Iterator[Finding]:
     """Whether it does nothing but extract modules and run them; and whether they are those of this package."""
-    yield Finding("script", "held", f"unpacked and not run: {len(handed.sources)} modules and a configuration")
+    yield Finding(SCRIPT, "held", f"unpacked and not run: {len(handed.sources)} modules and a configuration")
     yield _package(handed)
 
 
 def _package(handed: Handed) -> Finding:
-    name = "script: modules"
+    name = f"{SCRIPT}: modules"
     targets = [handed.config[group]["_target_"] for group in (*GROUPS, "data")]
     own = [target for target in targets if not target.startswith("golf.")]
     if own:

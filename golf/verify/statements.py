@@ -29,8 +29,8 @@ def statement(handed: Handed) -> Iterator[Finding]:
     stated = {key: value for key, value in handed.submission.items() if key not in APART}
     yield from compare(SUBMISSION, submission(_told(handed)), stated)
     date.fromisoformat(handed.submission["date"])
-    who = ", ".join(field.name for field in fields(About))
-    yield Finding(f"{SUBMISSION}: {who}, date", "not checked", "only who made it knows")
+    who = ", ".join([*(field.name for field in fields(About)), "date", "packed_by"])
+    yield Finding(f"{SUBMISSION}: stated", "not checked", f"only who made it knows {who}")
 
 
 def compliance(handed: Handed) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """All checks, one after the other."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -35,16 +35,16 @@ CHECKS: dict[str, Check] = {
 STYLES: dict[Verdict, str] = {"held": "green", "failed": "bold red", "not checked": "yellow"}
 
 
-def verify(folder: Path, data: Path | None) -> list[Finding]:
+def verify(folder: Path, data: Path | None, names: Iterable[str] = CHECKS) -> list[Finding]:
     """What there is to say of a submission's folder; nothing is written there.
 
-    data: a directory of shards and tokenizer, to repeat the score by running the submission's script. Raises UserError
-    if there is no submission, or no such directory.
+    data: a directory of shards and tokenizer, to repeat the score by running the submission's script; names: of the
+    checks to make. Raises UserError if there is no submission, or no such directory.
     """
     require((folder / SUBMISSION).is_file(), f"{folder}: holds no {SUBMISSION}; give the folder that golf.submit wrote")
     require(data is None or data.is_dir(), f"--data: there is no directory {data}")
     handed = Handed(folder, data)
-    return [finding for name, check in CHECKS.items() for finding in _safely(name, check, handed)]
+    return [finding for name in names for finding in _safely(name, CHECKS[name], handed)]
 
 
 def _safely(name: str, check: Check, handed: Handed) -> Iterator[Finding]:

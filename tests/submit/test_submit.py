@@ -8,42 +8,16 @@ from pathlib import Path
 
 import pytest
 from runs import composed, run
-from submit.standalone import run_script, site
+from submit.tiny import ABOUT, SEEDS
 
-from golf import provenance
 from golf.errors import UserError
-from golf.paths import PACKAGE
 from golf.submit.submit import read_about, submit
-
-DATA = str(PACKAGE / "data" / "fixture")
-ABOUT = ["author=Ada Lovelace", "github_id=ada", "name=Engine"]
-SEEDS = (42, 1337)
-COMMITTED = {"commit": "0" * 40, "dirty": False}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    """sweep/ with a run for each seed, and submission-runs/ with what the script left. The runs' code is committed."""
-    root = tmp_path_factory.mktemp("submit")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(provenance, "git_state", lambda checkout: COMMITTED)
-        for seed in SEEDS:
-            run(root / "sweep" / f"seed={seed}", f"seed={seed}", "trainer.steps=2", "ttt.epochs=1")
-    submit([root / "sweep"], ABOUT, root / "submission", root / "submission-runs")
-    logs = root / "submission-runs"
-    logs.mkdir()
-    shutil.copy(root / "submission" / "train_gpt.py", logs)
-    alone = site(root / "site")
-    for seed in SEEDS:
-        done = run_script(alone, logs, "--seed", str(seed), "--data", DATA)
-        assert done.returncode == 0, done.stderr
-    return root
 
 
 @pytest.fixture
-def copy(made, tmp_path) -> Path:
+def copy(tiny_submission, tmp_path) -> Path:
     for name in ("sweep", "submission-runs"):
-        shutil.copytree(made / name, tmp_path / name)
+        shutil.copytree(tiny_submission / name, tmp_path / name)
     return tmp_path
 
 
@@ -188,21 +162,21 @@ def test_what_is_said_of_it():
         read_about([*ABOUT, "autor=x"])
 
 
-def test_the_command(made, tmp_path):
-    command = [sys.executable, "-m", "golf.submit", str(made / "sweep"), *ABOUT, "--output", "mine"]
+def test_the_command(tiny_submission, tmp_path):
+    command = [sys.executable, "-m", "golf.submit", str(tiny_submission / "sweep"), *ABOUT, "--output", "mine"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert "mine: not ready" in done.stdout
     script = tmp_path / "mine" / "train_gpt.py"
     assert f"python {script} --seed 42 --data DIR" in done.stdout
-    assert script.read_bytes() == (made / "submission" / "train_gpt.py").read_bytes()
+    assert script.read_bytes() == (tiny_submission / "submission" / "train_gpt.py").read_bytes()
     wrong = subprocess.run([*command[:3], "nowhere"], cwd=tmp_path, capture_output=True, text=True)
     assert wrong.returncode == 2
     assert len(wrong.stderr.splitlines()) == 1
 
 
-def test_the_script_is_of_what_made_the_score(made):
-    log = (made / "submission-runs" / "train_seed42.log").read_text().splitlines()
+def test_the_script_is_of_what_made_the_score(tiny_submission):
+    log = (tiny_submission / "submission-runs" / "train_seed42.log").read_text().splitlines()
     config = json.loads(log[1].removeprefix("config "))
     assert (config["trainer"]["steps"], config["ttt"]["epochs"]) == (2, 1)
     assert config["model"] == composed("experiment=tiny")["model"]
