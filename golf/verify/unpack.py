@@ -36,7 +36,8 @@ def _extracted(payload: bytes) -> str:
         decompressor = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=MAX_MEMORY)
         program = decompressor.decompress(b85decode(payload), max_length=MAX_BYTES)
         # What follows the end would be extracted too.
-        require(decompressor.eof and not decompressor.unused_data, "train_gpt.py: holds more than one program")
+        one = decompressor.eof and not decompressor.unused_data
+        require(one, f"train_gpt.py: holds more than one program of at most {MAX_BYTES:,} bytes")
         return program.decode()
     except (ValueError, lzma.LZMAError, EOFError) as error:
         raise UserError(f"train_gpt.py: cannot be extracted ({error})") from error
