@@ -13,6 +13,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, here and in the processes that tests start
 
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU, by Triton's interpreter; read when it is imported
+
 
 @pytest.fixture(scope="module")
 def wandb_home(tmp_path_factory):

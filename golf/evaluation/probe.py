@@ -68,7 +68,7 @@ class ProbeAt:
 
         ids, _ = as_it_is.sequences(whole.start, window.seq_len)
         # Of all positions, as above: another number of rows may be rounded another way.
-        every = reader.logits(model, ids, torch.arange(window.seq_len, device=ids.device)[None] < int(whole.end[0]))
+        every = reader.logits(model, ids, torch.from_numpy(whole.positions()).to(ids.device))
         logits = every[at : at + 1]
         words = torch.arange(vocabulary, device=ids.device)
         nats = torch.cat([reader.nats(logits.expand(len(some), -1), some) for some in words.split(ROWS_AT_ONCE)])

@@ -26,19 +26,17 @@ class Reader:
         """Nats of the windows' scored targets, in order, a batch of windows at a time: float32 (targets,)."""
         device = stream.tokens.device
         at_once = max(self.batch_tokens // windows.seq_len, 1)
-        offset = torch.arange(windows.seq_len, device=device)
         for begin in range(0, len(windows), at_once):
             batch = windows[begin : begin + at_once]
             ids, targets = stream.sequences(batch.start, windows.seq_len)
-            first, end = (torch.from_numpy(edge - batch.start).to(device)[:, None] for edge in (batch.first, batch.end))
-            scored = (first <= offset) & (offset < end)
-            yield self.nats(self.logits(model, ids, scored), targets[scored])
+            scored = torch.from_numpy(batch.positions()).to(device, non_blocking=True)
+            yield self.nats(self.logits(model, ids, scored), targets.flatten()[scored])
 
     def logits(self, model: GPT, ids: Tensor, scored: Tensor) -> Tensor:
-        """(scored positions, vocabulary) for ids (batch, length) and a mask of the same shape: the head is applied only
-        where a target is scored."""
+        """(n, vocabulary) for ids (batch, length) and the positions (n,) in batch · length that are scored: head and
+        last layer compute no more."""
         with autocast(ids.device):
-            return model.logits(model.hidden(ids)[scored])
+            return model.logits(model.hidden(ids, only=scored))
 
     def nats(self, logits: Tensor, targets: Tensor) -> Tensor:
         """−log p of targets (n,) under logits (n, vocabulary): float32 (n,)."""

@@ -1,11 +1,13 @@
 """One transformer layer: sequential or parallel residual branches (spec: Model 2 and 4)."""
 
+from collections.abc import Sequence
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from golf.kernels.choose import Kernels
+from golf.kernels.residual import Skip
 from golf.model.attention import Attention
-from golf.model.norm import norm
 
 
 class MLP(nn.Module):
@@ -16,12 +18,17 @@ class MLP(nn.Module):
         self.fc = nn.Linear(width, hidden, bias=False)
         self.proj = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.proj(F.leaky_relu(self.fc(x), 0.5).square())
+    def forward(self, kernels: Kernels, x: Tensor, scale: Tensor) -> Tensor:
+        """`scale` (width,) multiplies the outputs."""
+        return kernels.mlp(x, self.fc.weight, self.proj.weight, scale)
 
 
 class Block(nn.Module):
-    """x, x0 (batch, length, width) → the next x. `branch_scale` multiplies the normed input of both branches."""
+    """From the residual stream to the next one. A stream is given as its terms, tensors (batch, length, width) that are
+    to be added up: whoever reads it does so in one pass with what it computes.
+
+    `branch_scale` multiplies the normed input of both branches.
+    """
 
     def __init__(self, attention: Attention, mlp: MLP, width: int, branch_scale: float, parallel: bool):
         super().__init__()
@@ -33,12 +40,26 @@ class Block(nn.Module):
         self.branch_scale = branch_scale
         self.parallel = parallel
 
-    def forward(self, x: Tensor, x0: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        mix = self.resid_mix.to(x.dtype)
-        attn_scale, mlp_scale = self.attn_scale.to(x.dtype), self.mlp_scale.to(x.dtype)
-        x = mix[0] * x + mix[1] * x0
-        branch = norm(x) * self.branch_scale
-        h = x + attn_scale * self.attn(branch, cos, sin)
-        if not self.parallel:
-            branch = norm(h) * self.branch_scale
-        return h + mlp_scale * self.mlp(branch)
+    def forward(
+        self,
+        kernels: Kernels,
+        terms: Sequence[Tensor],
+        x0: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        skip: Skip | None = None,
+        want_total: bool = False,
+        only: Tensor | None = None,
+    ) -> tuple[Sequence[Tensor], Tensor, Tensor | None]:
+        """The terms of the next stream; x0 for the next block; the sum of `terms`, if it is wanted.
+
+        only: positions (n,) in batch · length that are wanted; then the terms are (n, width).
+        """
+        total, x, normed, x0 = kernels.residual(terms, self.branch_scale, self.resid_mix, x0, skip, want_total)
+        attended = self.attn(kernels, normed, cos, sin, self.attn_scale, only)
+        if only is not None:
+            x, normed = x.flatten(0, 1)[only], normed.flatten(0, 1)[only]
+        if self.parallel:
+            return (x, attended, self.mlp(kernels, normed, self.mlp_scale)), x0, total
+        _, x, normed, _ = kernels.residual((x, attended), self.branch_scale)
+        return (x, self.mlp(kernels, normed, self.mlp_scale)), x0, total

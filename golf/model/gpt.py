@@ -8,11 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from golf.errors import require
+from golf.kernels.choose import Choice, Kernels, choose
+from golf.kernels.cross_entropy import soft_cap
+from golf.kernels.residual import Skip
 from golf.model.attend import Attend, sdpa
 from golf.model.attention import Attention
 from golf.model.block import MLP, Block
 from golf.model.layer_order import layer_order
-from golf.model.norm import norm
 from golf.model.rotary import rotary_tables
 
 
@@ -54,6 +56,7 @@ class GPT(nn.Module):
         embed_init_std: float,
         embed_dtype: Literal["float32", "bfloat16"],
         residual_dtype: Literal["autocast", "embedding"],
+        kernels: Choice,
     ):
         super().__init__()
         sizes = {"vocab_size": vocab_size, "seq_len": seq_len, "num_layers": num_layers, "model_dim": model_dim}
@@ -119,6 +122,7 @@ class GPT(nn.Module):
         self._initialise(embed_init_std)
         self.tok_emb.to(getattr(torch, embed_dtype))
         self.residual_dtype = residual_dtype
+        self.kernels = kernels
 
     @torch.no_grad()
     def _initialise(self, embed_std: float) -> None:
@@ -136,27 +140,41 @@ class GPT(nn.Module):
         for parameter in self.parameters():  # float32 masters start at values that bfloat16 holds (spec: Model 9)
             parameter.copy_(parameter.bfloat16())
 
-    def hidden(self, ids: Tensor) -> Tensor:
-        """The head's input, (batch, length, embedding width), for ids (batch, length)."""
+    def hidden(self, ids: Tensor, only: Tensor | None = None, kernels: Kernels | None = None) -> Tensor:
+        """The head's input, (batch, length, embedding width), for ids (batch, length).
+
+        only: positions (n,) in batch · length that are wanted: then it is (n, embedding width), and the last block
+        computes no more. kernels: to compute with, if not the model's own.
+        """
+        if kernels is None:
+            kernels = self.kernels_on(ids.device)
         x = self.tok_emb(ids)
         if self.extra_embedding is not None:
             x = x + self.extra_embedding(ids)
-        x = norm(self._residual(x))
+        x = kernels.residual((self._residual(x),), 1.0).normed
         if self.embed_proj is not None:
-            x = self.embed_proj(x)
-        x0 = x
+            x = kernels.linear(x, self.embed_proj.weight)
+        x0, terms = x, (x,)
         cos, sin = rotary_tables(ids.size(1), self.rope_dims, self.rope_base, self.seq_len, ids.device)
         encoder, decoder = self.orders[self.recurrent]
         skips: list[Tensor] = []
-        for i in encoder:
-            x = self.blocks[i](x, x0, cos, sin)
-            skips.append(x)
+        for n, i in enumerate(encoder):
+            terms, x0, total = self.blocks[i](kernels, terms, x0, cos, sin, want_total=n > 0)
+            if n > 0:
+                skips.append(total)
+        if encoder:
+            terms = (sum(terms[1:], terms[0]),)
+            skips.append(terms[0])
         for j, i in enumerate(decoder):
-            if skips and j < len(self.skip_weights):
-                x = self._skip(j, x, skips.pop())
-            x = self.blocks[i](x, x0, cos, sin)
-        x = norm(x)
-        return x if self.head_proj is None else self.head_proj(x)
+            skip = self._skip(j, skips.pop()) if skips and j < len(self.skip_weights) else None
+            last = j == len(decoder) - 1
+            terms, x0, _ = self.blocks[i](kernels, terms, x0, cos, sin, skip, only=only if last else None)
+        x = kernels.residual(terms, 1.0).normed
+        return x if self.head_proj is None else kernels.linear(x, self.head_proj.weight)
+
+    def kernels_on(self, device: torch.device) -> Kernels:
+        """What the model computes with on a device."""
+        return choose(self.kernels, device.type)[1]
 
     def _residual(self, x: Tensor) -> Tensor:
         """x in the dtype of the residual stream: what the layers compute in, or what the embeddings add up to."""
@@ -165,19 +183,14 @@ class GPT(nn.Module):
             return x.float()
         return x if self.residual_dtype == "embedding" else x.to(torch.get_autocast_dtype(device))
 
-    def _skip(self, j: int, x: Tensor, skip: Tensor) -> Tensor:
-        skip = self.skip_weights[j].to(x.dtype) * skip
-        if self.skip_gates is None:
-            return x + skip
-        return torch.lerp(skip, x, torch.sigmoid(self.skip_gates[j].to(x.dtype)))
+    def _skip(self, j: int, state: Tensor) -> Skip:
+        return Skip(state, self.skip_weights[j], None if self.skip_gates is None else self.skip_gates[j])
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Soft-capped logits (…, vocabulary), float32, of hidden states (…, embedding width)."""
-        cap = self.logit_softcap
-        logits = F.linear(hidden, self.tok_emb.weight.to(hidden.dtype))
-        return cap * torch.tanh(logits.float() / cap)
+        return soft_cap(F.linear(hidden, self.tok_emb.weight.to(hidden.dtype)), self.logit_softcap)
 
     def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats per token (a scalar) of targets (batch, length)."""
-        logits = self.logits(self.hidden(ids))
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        kernels = self.kernels_on(ids.device)
+        return kernels.cross_entropy(self.hidden(ids), self.tok_emb.weight, targets, self.logit_softcap)

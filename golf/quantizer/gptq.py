@@ -9,9 +9,10 @@ from golf import dist
 from golf.data.loader import Loader
 from golf.errors import require
 from golf.events import Listener
+from golf.kernels.choose import Choice, Kernels, choose
 from golf.model.gpt import GPT
 from golf.quantizer.hessian import collect_hessians
-from golf.quantizer.quantizer import SDClipQuantizer, round_to_codes
+from golf.quantizer.quantizer import SDClipQuantizer
 
 
 @dataclass(kw_only=True)
@@ -20,6 +21,7 @@ class GPTQ(SDClipQuantizer):
     calibration_tokens: int
     block_size: int
     damping: float
+    kernels: Choice
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,10 +51,19 @@ class GPTQ(SDClipQuantizer):
 
     def codes(self, weight: Tensor, scale: Tensor, bits: int, hessian: Tensor | None) -> Tensor:
         assert hessian is not None  # see calibrate
-        return gptq_codes(weight, hessian, scale, bits, self.block_size, self.damping)
+        _, kernels = choose(self.kernels, weight.device.type)
+        return gptq_codes(weight, hessian, scale, bits, self.block_size, self.damping, kernels)
 
 
-def gptq_codes(weight: Tensor, hessian: Tensor, scale: Tensor, bits: int, block_size: int, damping: float) -> Tensor:
+def gptq_codes(
+    weight: Tensor,
+    hessian: Tensor,
+    scale: Tensor,
+    bits: int,
+    block_size: int,
+    damping: float,
+    kernels: Kernels,
+) -> Tensor:
     """Codes (float32, rows × cols) that keep (W−Ŵ)H(W−Ŵ)ᵀ small: each column's error is passed on to the next ones.
 
     weight is (rows, cols), hessian (cols, cols), scale (rows,). Columns that no input reached have a zero diagonal;
@@ -70,12 +81,7 @@ def gptq_codes(weight: Tensor, hessian: Tensor, scale: Tensor, bits: int, block_
     codes = torch.empty_like(w)
     for start in range(0, w.size(1), block_size):
         end = min(start + block_size, w.size(1))
-        block, factor = w[:, start:end], upper[start:end, start:end]
-        errors = torch.empty_like(block)
-        for j in range(end - start):
-            column = block[:, j]
-            codes[:, start + j] = round_to_codes(column, scale, bits)
-            errors[:, j] = (column - codes[:, start + j] * scale) / factor[j, j]
-            block[:, j:] -= torch.outer(errors[:, j], factor[j, j:])
+        factor = upper[start:end, start:end]
+        codes[:, start:end], errors = kernels.gptq_block(w[:, start:end], scale, factor, bits)
         w[:, end:] -= errors @ upper[start:end, end:]
     return codes[:, order.argsort()]

@@ -1,16 +1,53 @@
 """Hessians of the layers' inputs over calibration batches (spec: Quantization)."""
 
-from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from golf import dist
 from golf.data.loader import Loader
 from golf.device import autocast
 from golf.events import Listener
+from golf.kernels.choose import Kernels
 from golf.model.gpt import GPT
+
+
+class _Watched:
+    """Kernels that add up XᵀX of what each weight meets, by the weight's name; weights that meet the same X share it.
+
+    X has the type that layers compute in: products of bfloat16 numbers are exact in float32, in which they are added.
+    """
+
+    def __init__(self, kernels: Kernels, names: dict[int, str]):
+        self.kernels = kernels
+        self.names = names
+        self.sums: dict[tuple[str, ...], Tensor] = {}
+
+    def __getattr__(self, function: str) -> Any:
+        return getattr(self.kernels, function)
+
+    def meet(self, x: Tensor, *weights: Tensor) -> None:
+        device = x.device.type
+        x = x.flatten(0, -2)
+        if torch.is_autocast_enabled(device):
+            x = x.to(torch.get_autocast_dtype(device))
+        gram = torch.mm(x.T, x, out_dtype=torch.float32) if x.is_cuda and x.dtype != torch.float32 else x.T @ x
+        names = tuple(self.names[id(weight)] for weight in weights)
+        self.sums[names] = self.sums[names].add_(gram) if names in self.sums else gram
+
+    def heads(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *rest: Tensor) -> Any:
+        self.meet(x, q, k, v)
+        return self.kernels.heads(x, q, k, v, *rest)
+
+    def linear(self, x: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
+        self.meet(x, weight)
+        return self.kernels.linear(x, weight, scale)
+
+    def mlp(self, x: Tensor, fc: Tensor, proj: Tensor, scale: Tensor) -> Tensor:
+        self.meet(x, fc)
+        return self.linear(self.kernels.activation(F.linear(x, fc)), proj, scale)
 
 
 @torch.no_grad()
@@ -20,33 +57,20 @@ def collect_hessians(
     """Mean over the batches of XᵀX, float32 (inputs, inputs), by the name of the weight that X meets.
 
     The passes through a recurrent block are summed. The tied embedding meets the head's input. The batches are dealt
-    to the ranks, and every rank returns the mean over all.
+    to the ranks, and every rank returns the mean over all. Weights that meet the same X share a tensor.
     """
-    sums: dict[str, Tensor] = {}
-
-    def add(name: str, x: Tensor) -> None:
-        x = x.flatten(0, -2).float()
-        if name not in sums:
-            sums[name] = x.new_zeros(x.size(1), x.size(1))
-        sums[name].addmm_(x.T, x)
-
-    def on_input(name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        add(name, inputs[0])
-
-    hooks = [
-        module.register_forward_pre_hook(partial(on_input, f"{name}.weight"))
+    names = {
+        id(module.weight): f"{name}.weight"
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear)
-    ]
+        if isinstance(module, nn.Linear | nn.Embedding)
+    }
     device = model.tok_emb.weight.device
-    try:
-        for i in range(dist.rank(), batches, dist.world_size()):
-            ids, _ = loader.batch(batch_tokens // model.seq_len)
-            with autocast(device):
-                add("tok_emb.weight", model.hidden(ids.to(device)))
-            events.progress("calibrate", i + 1, batches)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    dist.sum_(list(sums.values()))
-    return {name: total / batches for name, total in sums.items()}
+    watched = _Watched(model.kernels_on(device), names)
+    for i in range(dist.rank(), batches, dist.world_size()):
+        ids, _ = loader.batch(batch_tokens // model.seq_len)
+        with autocast(device):
+            watched.meet(model.hidden(ids.to(device), kernels=watched), model.tok_emb.weight)
+        events.progress("calibrate", i + 1, batches)
+    dist.sum_(list(watched.sums.values()))
+    means = {names: total / batches for names, total in watched.sums.items()}
+    return {name: mean for names, mean in means.items() for name in names}

@@ -38,8 +38,9 @@ class Trainer:
     A step takes `batch_tokens` in `micro_batches` parts, which are dealt to the ranks. Depth recurrence is switched on
     at progress `recurrence_start`; the learning rate falls over the last `warmdown` of the progress. `ema` is the decay
     of the average or null. A curve point is emitted every `log_every` steps, a validation every `validate_every` (or
-    never). Before the clock starts, `warmup_steps` steps in each layer order are taken and undone. `compile` compiles
-    the model; `deterministic` takes the kernels that give the same on every run, where there is a choice.
+    never). Before the clock starts, `warmup_steps` steps in each layer order are taken and undone. `compile` lets
+    torch.compile compile the model, where its kernels are the plain ones; `deterministic` takes the kernels that give
+    the same on every run, where there is a choice.
     """
 
     steps: int
@@ -108,7 +109,7 @@ class Trainer:
             optimizer.zero_grad()
             return loss
 
-        if self.compile:
+        if self.compile and model.kernels_on(model.tok_emb.weight.device).COMPILED:
             model.compile(dynamic=False)
         if self.warmup_steps:
             spare = loader.copy()

@@ -63,7 +63,7 @@ class ScoreFirst(Strategy):
         if self.hash_embed:
             table = HashEmbedding(self.hash_buckets, model.tok_emb.embedding_dim)
             model.extra_embedding = table.to(ledger.device)
-        sgd = torch.optim.SGD(self._trained(model), lr=self.lr, momentum=self.momentum)
+        sgd = torch.optim.SGD(self._trained(model), lr=self.lr, momentum=self.momentum, fused=True)
         chunk_of = ledger.windows.first // self.chunk_tokens
         chunks = math.ceil(ledger.num_targets / self.chunk_tokens)
         for chunk in range(chunks):

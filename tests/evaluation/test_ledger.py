@@ -35,11 +35,12 @@ class Recurrent(nn.Module):
         self.seq_len = SEQ_LEN
         self.extra_embedding: Callable[[Tensor], Tensor] | None = None
 
-    def hidden(self, ids: Tensor) -> Tensor:
+    def hidden(self, ids: Tensor, only: Tensor | None = None) -> Tensor:
         x = self.tok_emb(ids)
         if self.extra_embedding is not None:
             x = x + self.extra_embedding(ids)
-        return x.cumsum(1) / torch.arange(1, ids.size(1) + 1)[:, None]
+        x = x.cumsum(1) / torch.arange(1, ids.size(1) + 1)[:, None]
+        return x if only is None else x.flatten(0, 1)[only]
 
     def logits(self, hidden: Tensor) -> Tensor:
         return hidden @ self.tok_emb.weight.T
@@ -201,7 +202,10 @@ def peek_in_the_embedding(model, ledger: Ledger) -> None:
 
 
 def look_at_all(model, ledger: Ledger) -> None:
-    model.hidden = lambda ids: model.tok_emb(ids).mean(1, keepdim=True).expand(-1, ids.size(1), -1)
+    def hidden(ids: Tensor, only: Tensor) -> Tensor:
+        return model.tok_emb(ids).mean(1, keepdim=True).expand(-1, ids.size(1), -1).flatten(0, 1)[only]
+
+    model.hidden = hidden
 
 
 @pytest.mark.parametrize(

@@ -140,3 +140,25 @@ def test_scoring_trains_nothing(stream):
     for nats in Reader(64, torch.float32).losses(golden.model(), stream, windows):
         assert nats.grad_fn is None
         assert torch.is_grad_enabled()  # for whoever trains between two batches
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+@torch.no_grad()
+def test_what_is_not_scored_changes_nothing(recurrent):
+    """The last layer computes the wanted positions alone, and they are what they are among all."""
+    model = golden.model()
+    model.recurrent = recurrent
+    ids = torch.from_numpy(golden.load("forward")["input_ids"])
+    only = torch.tensor([0, 3, ids.size(1), ids.numel() - 1])
+    whole = model.hidden(ids).flatten(0, 1)
+    torch.testing.assert_close(model.hidden(ids, only), whole[only], rtol=0, atol=1e-5)
+
+
+def test_positions_of_the_scored_targets():
+    windows = sliding_windows(num_targets=45, seq_len=16, stride=6)
+    expected = [
+        i * 16 + target - start
+        for i, (start, first, end) in enumerate(zip(windows.start, windows.first, windows.end, strict=True))
+        for target in range(first, end)
+    ]
+    assert windows.positions().tolist() == expected

@@ -14,7 +14,8 @@ from torch import nn
 from golf.app import plain
 from golf.build import build
 from golf.errors import UserError
-from golf.model.attention import exclude_self
+from golf.kernels.residual import Skip, residual
+from golf.kernels.xsa import exclude_self
 from golf.model.gpt import GPT
 from golf.model.layer_order import layer_order
 from golf.model.rotary import rotary_tables
@@ -170,18 +171,37 @@ def test_skips(recurrent, gated):
     model.recurrent = recurrent
     calls = []
     for i, block in enumerate(model.blocks):
-        block.register_forward_hook(lambda _, inputs, output, i=i: calls.append((i, inputs[0], output)))
+        block.register_forward_hook(lambda _, inputs, output, i=i: calls.append((i, inputs, sum(output[0]))))
     model.hidden(tokens(20))
     encoder, decoder = model.orders[recurrent]
     assert [i for i, _, _ in calls] == encoder + decoder
     stack = [output for _, _, output in calls[: len(encoder)]]
-    for j, (_, x_in, _) in enumerate(calls[len(encoder) :]):
-        x = calls[len(encoder) + j - 1][2]
-        if j < len(encoder):
-            skip = model.skip_weights[j] * stack.pop()
-            gate = torch.sigmoid(model.skip_gates[j]) if gated else None
-            x = x + skip if gate is None else gate * x + (1 - gate) * skip
-        torch.testing.assert_close(x_in, x)
+    before = None
+    for n, (_, (_, terms, _, _, _, *skip), output) in enumerate(calls):
+        if before is not None:
+            torch.testing.assert_close(sum(terms), before)
+        before = output
+        j = n - len(encoder)
+        if 0 <= j < len(encoder):
+            torch.testing.assert_close(skip[0].state, stack.pop())
+            assert torch.equal(skip[0].weight, model.skip_weights[j])
+            assert torch.equal(skip[0].gate, model.skip_gates[j]) if gated else skip[0].gate is None
+        else:
+            assert skip in ([], [None])
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_a_skip_meets_the_stream_before_the_mix(gated):
+    generator = torch.Generator().manual_seed(0)
+    a, b, state, x0 = torch.randn(4, 2, 5, 8, generator=generator)
+    weight, gate, *mix = torch.randn(4, 8, generator=generator)
+    found = residual([a, b], 0.5, torch.stack(mix), x0, Skip(state, weight, gate if gated else None), want_total=True)
+    share = torch.sigmoid(gate)
+    x = share * (a + b) + (1 - share) * weight * state if gated else a + b + weight * state
+    x = mix[0] * x + mix[1] * x0
+    torch.testing.assert_close(found.total, a + b)
+    torch.testing.assert_close(found.x, x)
+    torch.testing.assert_close(found.normed, 0.5 * x / x.square().mean(-1, keepdim=True).sqrt())
 
 
 # Toggles
@@ -280,8 +300,8 @@ def test_types_under_autocast(hashed):
         model.extra_embedding = HashEmbedding(64, 32)
     seen = set()
     for block in model.blocks:
-        block.register_forward_hook(lambda _, inputs, output: seen.update([inputs[0].dtype, output.dtype]))
-        block.attn.c_v.register_forward_hook(lambda _, inputs, output: seen.update([inputs[0].dtype, output.dtype]))
+        block.register_forward_hook(lambda _, inputs, output: seen.update(x.dtype for x in (*inputs[1], *output[0])))
+        block.attn.register_forward_hook(lambda _, inputs, output: seen.update([inputs[1].dtype, output.dtype]))
     with torch.autocast("cpu", torch.bfloat16):
         logits = model.logits(model.hidden(tokens(16)))
     assert seen == {torch.bfloat16}

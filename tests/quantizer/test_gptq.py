@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from golf.kernels import plain
 from golf.quantizer.gptq import gptq_codes
 from golf.quantizer.quantizer import round_to_codes, row_scales
 
@@ -23,7 +24,7 @@ def test_golden(bits, clip):
     scale = row_scales(weight, bits, clip)
     assert torch.equal(scale, GPTQ[f"scale_int{bits}"])
     scale = scale.float()
-    codes = gptq_codes(weight, hessian, scale, bits, block_size=128, damping=0.01)
+    codes = gptq_codes(weight, hessian, scale, bits, block_size=128, damping=0.01, kernels=plain)
     difference = (codes - GPTQ[f"Q_int{bits}"].float()).abs()
     assert difference.max() <= 1
     assert (difference == 0).float().mean() >= 0.999
@@ -42,18 +43,18 @@ def test_codes_fit_and_block_size_does_not_matter(rows, cols, bits, block_size, 
     x[:, 0] = 0  # a column that no input reaches
     hessian = x.T @ x
     scale = row_scales(weight, bits, 4.0).float()
-    codes = gptq_codes(weight, hessian, scale, bits, block_size, damping=0.01)
+    codes = gptq_codes(weight, hessian, scale, bits, block_size, damping=0.01, kernels=plain)
     limit = 2 ** (bits - 1) - 1
     assert codes.abs().max() <= limit
     assert torch.equal(codes, codes.round())
     assert not codes[0].any()
     assert not codes[:, 0].any()
-    whole = gptq_codes(weight, hessian, scale, bits, cols, damping=0.01)
+    whole = gptq_codes(weight, hessian, scale, bits, cols, damping=0.01, kernels=plain)
     assert (codes != whole).float().mean() <= 0.1  # rounding may flip a code near the middle of two
 
 
 def test_identity_hessian_is_round_to_nearest():
     weight = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
     scale = row_scales(weight, 6, 8.0).float()
-    codes = gptq_codes(weight, torch.eye(12), scale, 6, 4, damping=0.01)
+    codes = gptq_codes(weight, torch.eye(12), scale, 6, 4, damping=0.01, kernels=plain)
     assert torch.equal(codes, round_to_codes(weight, scale[:, None], 6))

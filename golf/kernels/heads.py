@@ -1,0 +1,22 @@
+"""From a branch's input to queries, keys and values: q/k norm, partial rotary, per-head q gain (spec: Model 3)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from golf.model.norm import norm
+from golf.model.rotary import apply_rotary
+
+
+def heads(
+    x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x (batch, length, width) and weights (outputs, width) → q (batch, length, heads, head size), k and v (batch,
+    length, kv heads, head size), and v once more for a second use: a kernel adds up both gradients on the way.
+
+    gain: (heads,); cos, sin: (length, rotary dimensions / 2).
+    """
+    size = (-1, q.size(0) // gain.size(0))
+    queries = apply_rotary(norm(F.linear(x, q).unflatten(-1, size)), cos, sin)
+    keys = apply_rotary(norm(F.linear(x, k).unflatten(-1, size)), cos, sin)
+    values = F.linear(x, v).unflatten(-1, size)
+    return queries * gain.to(queries.dtype)[:, None], keys, values, values

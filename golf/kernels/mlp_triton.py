@@ -1,0 +1,148 @@
+"""`golf.kernels.mlp`: the activation meets the products where they leave the matrix units.
+
+The first product writes what it found and its activation in one pass, and the backward product is multiplied by the
+activation's derivative before it is written. That takes bfloat16 and large products; others take one kernel for the
+activation each way.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import triton
+import triton.language as tl
+from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from golf.kernels.launch import programs, weight_gradient
+
+BLOCK, WARPS = 4096, 8  # elements of a program
+M, N, K = 128, 256, 64  # of a tile of the fused product
+PRODUCT_WARPS, STAGES = 8, {False: 4, True: 3}  # backward reads one tile more
+GROUP = 8  # tiles of M that follow each other, so that what they read stays in the cache
+
+
+@triton.jit
+def _activation(x):
+    y = tl.where(x > 0, x, 0.5 * x)
+    return y * y
+
+
+@triton.jit
+def _derivative(x):
+    return tl.where(x > 0, 2 * x, 0.5 * x)
+
+
+@triton.jit
+def _activation_forward(X, Y, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(X + at, mask=at < n, other=0.0).to(tl.float32)
+    tl.store(Y + at, _activation(x).to(Y.dtype.element_ty), mask=at < n)
+
+
+@triton.jit
+def _activation_backward(X, DY, DX, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(X + at, mask=at < n, other=0.0).to(tl.float32)
+    dy = tl.load(DY + at, mask=at < n, other=0.0).to(tl.float32)
+    tl.store(DX + at, (dy * _derivative(x)).to(DX.dtype.element_ty), mask=at < n)
+
+
+@triton.jit
+def _product(
+    A, B, PRE, OUT, rows, cols, inner,
+    BACKWARD: tl.constexpr, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr, GROUP: tl.constexpr,
+):  # fmt: skip
+    """A (rows, inner) times B, (cols, inner) forward and (inner, cols) backward. Forward PRE is the product and OUT its
+    activation; backward OUT is the product times the derivative at PRE. Tiles of N are written in halves, which takes
+    less memory on the multiprocessor."""
+    tiles_m, tiles_n = tl.cdiv(rows, M), tl.cdiv(cols, N)
+    for tile in tl.range(tl.program_id(0), tiles_m * tiles_n, tl.num_programs(0), flatten=True):
+        group = tile // (GROUP * tiles_n)
+        height = min(tiles_m - group * GROUP, GROUP)
+        m = (group * GROUP + tile % (GROUP * tiles_n) % height) * M
+        n = (tile % (GROUP * tiles_n) // height) * N
+        total = tl.zeros((M, N), tl.float32)
+        for k in range(0, inner, K):
+            a = A.load([m, k])
+            b = B.load([k, n]) if BACKWARD else B.load([n, k]).T
+            total = tl.dot(a, b, total)
+        halves = tl.permute(tl.reshape(total, (M, 2, N // 2)), (0, 2, 1))
+        left, right = tl.split(halves)
+        if BACKWARD:
+            OUT.store([m, n], (left * _derivative(PRE.load([m, n]).to(tl.float32))).to(OUT.dtype))
+            OUT.store([m, n + N // 2], (right * _derivative(PRE.load([m, n + N // 2]).to(tl.float32))).to(OUT.dtype))
+        else:
+            pre = left.to(PRE.dtype)
+            PRE.store([m, n], pre)
+            OUT.store([m, n], _activation(pre.to(tl.float32)).to(OUT.dtype))
+            pre = right.to(PRE.dtype)
+            PRE.store([m, n + N // 2], pre)
+            OUT.store([m, n + N // 2], _activation(pre.to(tl.float32)).to(OUT.dtype))
+
+
+def _fused_product(a: Tensor, b: Tensor, pre: Tensor, out: Tensor, backward: bool) -> None:
+    (rows, inner), cols = a.shape, out.size(1)
+    b_block = [K, N] if backward else [N, K]
+    descriptors = [
+        TensorDescriptor.from_tensor(tensor, block)
+        for tensor, block in ((a, [M, K]), (b, b_block), (pre, [M, N // 2]), (out, [M, N // 2]))
+    ]
+    grid = min(programs(a.device, 1), triton.cdiv(rows, M) * triton.cdiv(cols, N))
+    _product[(grid,)](
+        *descriptors, rows, cols, inner, BACKWARD=backward, M=M, N=N, K=K, GROUP=GROUP,
+        num_warps=PRODUCT_WARPS, num_stages=STAGES[backward],
+    )  # fmt: skip
+
+
+def _fits(x: Tensor, weight: Tensor) -> bool:
+    """Whether the fused product takes x (rows, width) and weight (hidden, width)."""
+    return x.dtype.itemsize == 2 and weight.size(0) % N == 0 and weight.size(1) % K == 0 and len(x) >= M
+
+
+def activation(x: Tensor) -> Tensor:
+    """See golf.kernels.mlp; without gradients."""
+    x, y = x.contiguous(), torch.empty_like(x)
+    _activation_forward[(triton.cdiv(x.numel(), BLOCK),)](x, y, x.numel(), BLOCK=BLOCK, num_warps=WARPS)
+    return y
+
+
+class _MLP(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, fc: Tensor, proj: Tensor, scale: Tensor) -> Tensor:
+        flat = x.flatten(0, -2)
+        fc, scaled = fc.to(x.dtype), (scale[:, None] * proj).to(x.dtype)
+        ctx.fused = _fits(flat, fc)
+        if ctx.fused:
+            pre, post = flat.new_empty(2, len(flat), len(fc))
+            _fused_product(flat, fc, pre, post, backward=False)
+        else:
+            pre = F.linear(flat, fc)
+            post = activation(pre)
+        ctx.save_for_backward(flat, fc, scaled, proj, scale, pre, post)
+        return F.linear(post, scaled).view(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, dout: Tensor) -> Any:  # type: ignore[override]
+        flat, fc, scaled, proj, scale, pre, post = ctx.saved_tensors
+        shape, dout = dout.shape, dout.flatten(0, -2)
+        dpre = torch.empty_like(pre)
+        if ctx.fused:
+            _fused_product(dout.contiguous(), scaled, pre, dpre, backward=True)
+        else:
+            dpost = dout @ scaled
+            _activation_backward[(triton.cdiv(pre.numel(), BLOCK),)](
+                pre, dpost, dpre, pre.numel(), BLOCK=BLOCK, num_warps=WARPS
+            )
+        dfc = dproj = dscale = None
+        if ctx.needs_input_grad[1]:
+            dfc = weight_gradient(dpre, flat)
+        if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:
+            dscaled = weight_gradient(dout, post)
+            dproj, dscale = scale[:, None] * dscaled, (proj * dscaled).sum(1)
+        return (dpre @ fc).view(shape), dfc, dproj, dscale
+
+
+def mlp(x: Tensor, fc: Tensor, proj: Tensor, scale: Tensor) -> Tensor:
+    """See golf.kernels.mlp; x is in the type to compute in."""
+    return _MLP.apply(x, fc, proj, scale)

@@ -1,0 +1,220 @@
+"""`golf.kernels.residual` in one kernel each way.
+
+Backward reads what forward read and computes the stream again, so nothing is kept for it; the gradient is the same for
+all terms. Each program adds up the gradients of the vectors over its rows, and their sum is taken afterwards.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from golf.kernels.launch import compute_dtype, power_of_2, programs
+from golf.kernels.residual import Residual, Skip
+from golf.model.norm import EPS
+
+FORWARD = {"ROWS": 2, "num_warps": 4}  # of a program at a time
+BACKWARD = {"ROWS": 1, "num_warps": 1}
+PROGRAMS = 16  # on a multiprocessor, backward
+
+
+@triton.jit
+def _load(pointer, at, mask):
+    return tl.load(pointer + at, mask=mask, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _stream(
+    t0, t1, t2, state, w, g, x0, mix0, mix1, at, mask, TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr
+):
+    """Sum of the terms, that after the skip, that after the mix; and state, first state and gate as they were read."""
+    total = _load(t0, at, mask)
+    if TERMS > 1:
+        total += _load(t1, at, mask)
+    if TERMS > 2:
+        total += _load(t2, at, mask)
+    s = total
+    gate = total
+    z = total
+    if SKIP > 0:
+        s = _load(state, at, mask)
+        z = total + w * s
+    if SKIP > 1:
+        gate = tl.sigmoid(g)
+        z = w * s + gate * (total - w * s)
+    first = total
+    x = z
+    if MIX:
+        first = _load(x0, at, mask)
+        x = mix0 * z + mix1 * first
+    return total, z, x, s, first, gate
+
+
+@triton.jit
+def _vectors(W, G, MIX0, col, valid, WIDTH: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr):
+    w, g, mix0, mix1 = 0.0, 0.0, 0.0, 0.0
+    if SKIP > 0:
+        w = _load(W, col, valid)[None, :]
+    if SKIP > 1:
+        g = _load(G, col, valid)[None, :]
+    if MIX:
+        mix0 = _load(MIX0, col, valid)[None, :]
+        mix1 = _load(MIX0, WIDTH + col, valid)[None, :]
+    return w, g, mix0, mix1
+
+
+@triton.jit
+def _residual_forward(
+    T0, T1, T2, STATE, W, G, X0, MIX0, TOTAL, X, NORMED, rows, scale, eps,
+    WIDTH: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
+    TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr, WANT_TOTAL: tl.constexpr, WANT_X: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    col = tl.arange(0, COLS)
+    mask = (row < rows)[:, None] & (col < WIDTH)[None, :]
+    at = row[:, None] * WIDTH + col[None, :]
+    w, g, mix0, mix1 = _vectors(W, G, MIX0, col, col < WIDTH, WIDTH, SKIP, MIX)
+    total, _, x, _, _, _ = _stream(T0, T1, T2, STATE, w, g, X0, mix0, mix1, at, mask, TERMS, SKIP, MIX)
+    if WANT_TOTAL:
+        tl.store(TOTAL + at, total.to(TOTAL.dtype.element_ty), mask=mask)
+    if WANT_X:
+        tl.store(X + at, x.to(X.dtype.element_ty), mask=mask)
+    rms = tl.rsqrt(tl.sum(x * x, axis=1) / WIDTH + eps)
+    tl.store(NORMED + at, (x * (rms * scale)[:, None]).to(NORMED.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _residual_backward(
+    T0, T1, T2, STATE, W, G, X0, MIX0, DTOTAL, DX, DNORMED, DX0, DTERMS, DSTATE, DX0_OUT, PARTIAL, rows, scale, eps,
+    WIDTH: tl.constexpr, COLS: tl.constexpr, ROWS: tl.constexpr,
+    TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr,
+    HAS_DTOTAL: tl.constexpr, HAS_DX: tl.constexpr, HAS_DNORMED: tl.constexpr, HAS_DX0: tl.constexpr,
+):  # fmt: skip
+    col = tl.arange(0, COLS)
+    w, g, mix0, mix1 = _vectors(W, G, MIX0, col, col < WIDTH, WIDTH, SKIP, MIX)
+    # By row too, and added up at the end: in the loop no thread waits for another.
+    dw = tl.zeros((ROWS, COLS), tl.float32)
+    dg = tl.zeros((ROWS, COLS), tl.float32)
+    dmix0 = tl.zeros((ROWS, COLS), tl.float32)
+    dmix1 = tl.zeros((ROWS, COLS), tl.float32)
+    for tile in tl.range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
+        row = (tile * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+        mask = (row < rows)[:, None] & (col < WIDTH)[None, :]
+        at = row[:, None] * WIDTH + col[None, :]
+        total, z, x, s, first, gate = _stream(T0, T1, T2, STATE, w, g, X0, mix0, mix1, at, mask, TERMS, SKIP, MIX)
+        d = tl.zeros((ROWS, COLS), tl.float32)
+        if HAS_DX:
+            d += _load(DX, at, mask)
+        if HAS_DNORMED:
+            rms = tl.rsqrt(tl.sum(x * x, axis=1) / WIDTH + eps)[:, None]
+            dn = _load(DNORMED, at, mask) * scale
+            unit = x * rms
+            d += rms * (dn - unit * (tl.sum(dn * unit, axis=1) / WIDTH)[:, None])
+        if MIX:
+            dmix0 += d * z
+            dmix1 += d * first
+            dfirst = mix1 * d
+            if HAS_DX0:
+                dfirst += _load(DX0, at, mask)
+            tl.store(DX0_OUT + at, dfirst.to(DX0_OUT.dtype.element_ty), mask=mask)
+            d = mix0 * d
+        if SKIP > 0:
+            dlerp = d
+            if SKIP > 1:
+                dg += d * (total - w * s)
+                dlerp = (1 - gate) * d
+                d = gate * d
+            dw += dlerp * s
+            tl.store(DSTATE + at, (w * dlerp).to(DSTATE.dtype.element_ty), mask=mask)
+        if HAS_DTOTAL:
+            d += _load(DTOTAL, at, mask)
+        tl.store(DTERMS + at, d.to(DTERMS.dtype.element_ty), mask=mask)
+    out = PARTIAL + tl.program_id(0) * 4 * COLS + col
+    if MIX:
+        tl.store(out, tl.sum(dmix0, axis=0))
+        tl.store(out + COLS, tl.sum(dmix1, axis=0))
+    if SKIP > 0:
+        tl.store(out + 2 * COLS, tl.sum(dw, axis=0))
+    if SKIP > 1:
+        gate = tl.sigmoid(_load(G, col, col < WIDTH))
+        tl.store(out + 3 * COLS, tl.sum(dg, axis=0) * gate * (1 - gate))
+
+
+class _Residual(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        scale: float,
+        want_total: bool,
+        mix: Tensor,
+        x0: Tensor,
+        state: Tensor,
+        w: Tensor,
+        g: Tensor,
+        *terms: Tensor,
+    ) -> Any:
+        first = terms[0]
+        rows, width = first.numel() // first.size(-1), first.size(-1)
+        terms = tuple(term.contiguous() for term in terms)
+        total = torch.empty_like(first) if want_total else None
+        alone = len(terms) == 1 and mix is None and state is None  # then x is the term itself
+        x = None if alone else torch.empty_like(first)
+        normed = torch.empty_like(first, dtype=compute_dtype(first))
+        flags = {"TERMS": len(terms), "SKIP": (state is not None) + (g is not None), "MIX": mix is not None}
+        sizes = {"WIDTH": width, "COLS": power_of_2(width)}
+        _residual_forward[(triton.cdiv(rows, FORWARD["ROWS"]),)](
+            *_three(terms), state, w, g, x0, mix, total, x, normed, rows, scale, EPS,
+            WANT_TOTAL=want_total, WANT_X=x is not None, **flags, **sizes, **FORWARD,
+        )  # fmt: skip
+        ctx.set_materialize_grads(False)
+        # With the sum at hand its terms need not be read again; without a skip or a mix x is the sum.
+        kept = terms if len(terms) == 1 else (total,) if total is not None else terms
+        if mix is None and state is None and x is not None:
+            kept = (x,)
+        ctx.save_for_backward(mix, x0, state, w, g, *kept)
+        ctx.scale, ctx.flags, ctx.sizes, ctx.terms = scale, {**flags, "TERMS": len(kept)}, sizes, len(terms)
+        return total, terms[0] if alone else x, normed, x0
+
+    @staticmethod
+    def backward(ctx: Any, dtotal: Tensor, dx: Tensor, dnormed: Tensor, dx0: Tensor) -> Any:  # type: ignore[override]
+        mix, x0, state, w, g, *kept = ctx.saved_tensors
+        first = kept[0]
+        rows, width = first.numel() // first.size(-1), first.size(-1)
+        dterms = torch.empty_like(first)
+        dstate = None if state is None else torch.empty_like(state)
+        dfirst = None if mix is None else torch.empty_like(x0)
+        grid = min(programs(first.device, PROGRAMS), triton.cdiv(rows, BACKWARD["ROWS"]))
+        partial = first.new_empty(grid, 4, ctx.sizes["COLS"], dtype=torch.float32)
+        dtotal, dx, dnormed, dx0 = (None if d is None else d.contiguous() for d in (dtotal, dx, dnormed, dx0))
+        _residual_backward[(grid,)](
+            *_three(kept), state, w, g, x0, mix, dtotal, dx, dnormed, dx0, dterms, dstate, dfirst, partial, rows,
+            ctx.scale, EPS, HAS_DTOTAL=dtotal is not None, HAS_DX=dx is not None, HAS_DNORMED=dnormed is not None,
+            HAS_DX0=dx0 is not None, **ctx.flags, **ctx.sizes, **BACKWARD,
+        )  # fmt: skip
+        sums = partial.sum(0)[:, :width] if ctx.flags["MIX"] or ctx.flags["SKIP"] else partial
+        return (
+            None, None, None if mix is None else sums[:2].to(mix.dtype), dfirst, dstate,
+            None if state is None else sums[2].to(w.dtype), None if g is None else sums[3].to(g.dtype),
+            *[dterms] * ctx.terms,
+        )  # fmt: skip
+
+
+def _three(terms: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Pointers for three terms, of which the kernel reads those that there are."""
+    return (*terms, *[terms[0]] * 2)[:3]
+
+
+def residual(
+    terms: Sequence[Tensor],
+    scale: float,
+    mix: Tensor | None = None,
+    x0: Tensor | None = None,
+    skip: Skip | None = None,
+    want_total: bool = False,
+) -> Residual:
+    """See golf.kernels.residual; `normed` has the type that matrix products compute in."""
+    state, w, g = skip if skip is not None else (None, None, None)
+    return Residual(*_Residual.apply(scale, want_total, mix, x0, state, w, g, *terms))

@@ -1,0 +1,14 @@
+"""XSA: attention excludes what a position says about itself (spec: Model 3)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def exclude_self(y: Tensor, v: Tensor) -> Tensor:
+    """Take from each head's output its projection on the unit vector of that position's own value.
+
+    y is (batch, length, heads, head size); v (batch, length, kv heads, head size), one for a group of heads.
+    """
+    grouped = y.unflatten(2, (v.size(2), -1))
+    direction = F.normalize(v, dim=-1).unsqueeze(3)
+    return (grouped - (grouped * direction).sum(-1, keepdim=True) * direction).flatten(2, 3)
