@@ -51,7 +51,8 @@ def pack(config: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
     sources = modules(packed)
     program = f"M={json.dumps(sources, ensure_ascii=False)}\nC={packed!r}\n{LOADER}"
     squeezed = b85encode(lzma.compress(program.encode(), lzma.FORMAT_ALONE, filters=[FILTER]))
-    return b"import lzma,base64\nF=__file__\nexec(lzma.decompress(base64.b85decode(b'%b')))\n" % squeezed
+    # On a line of its own: a traceback shows the line that runs it.
+    return b"import lzma,base64\nF=__file__\nP=b'%b'\nexec(lzma.decompress(base64.b85decode(P)))\n" % squeezed
 
 
 def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,8 +62,8 @@ def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[st
         "_target_": "golf.data.shards.Shards",
         "path": None,
         "tokenizer": data["tokenizer"]["file"],
-        "train_glob": _glob([shard["file"] for shard in data["train"]]),
-        "val_glob": _glob([shard["file"] for shard in data["val"]]),
+        "train_glob": config["data"].get("train_glob") or _glob([shard["file"] for shard in data["train"]]),
+        "val_glob": config["data"].get("val_glob") or _glob([shard["file"] for shard in data["val"]]),
         "val_tokens": config["data"]["val_tokens"],
         "seed": script.SEEDED if seed == config["seed"] else seed,
         "order": config["data"]["order"],
