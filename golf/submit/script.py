@@ -60,8 +60,7 @@ def main(config: dict[str, Any], script: Path) -> None:
     parser.add_argument("--data", default="data", help="directory of the shards and the tokenizer")
     parser.add_argument("--evaluate", metavar="ARTIFACT", help="score it and train nothing")
     asked = parser.parse_args()
-    data = config["data"]
-    for pattern in (data["tokenizer"], data["train_glob"], data["val_glob"]):
+    for pattern in (config["data"][key] for key in ("tokenizer", "train_glob", "val_glob")):
         if not any(Path(asked.data).glob(pattern)):
             parser.error(f"--data {asked.data}: no {pattern} there")
     if asked.evaluate and not Path(asked.evaluate).is_file():
@@ -69,6 +68,7 @@ def main(config: dict[str, Any], script: Path) -> None:
     if "RANK" in os.environ:
         dist.start()
     config["seed"] = asked.seed
+    data = config["data"]
     data |= {"path": asked.data, "tokenizer": str(Path(asked.data, data["tokenizer"]))}
     if data["seed"] == SEEDED:
         data["seed"] = asked.seed
