@@ -201,6 +201,27 @@ def test_a_cheat_is_caught_at_once(do, told):
         Cheat(do).adapt(Recurrent(), ledger_of(50), Listener())
 
 
+def try_what_passes(model, ledger: Ledger) -> None:
+    """Scores with a model that peeks wherever nobody notices."""
+    honest = model.hidden
+    look_at_all(model, ledger)
+    for i in range(len(ledger.windows)):
+        peeking = model.hidden
+        try:
+            ledger.score(model, ledger.windows[i : i + 1])
+        except IllegalScore:
+            model.hidden = honest
+            ledger.score(model, ledger.windows[i : i + 1])
+            model.hidden = peeking
+
+
+def test_a_cheat_that_goes_on_has_no_score():
+    ledger = ledger_of(50)
+    with pytest.raises(IllegalScore, match="condition 1"):
+        try_what_passes(Recurrent(), ledger)
+        ledger.close()
+
+
 def test_no_windows_score_nothing():
     ledger = ledger_of(50)
     ledger.score(Recurrent(), ledger.windows[:0])
