@@ -86,15 +86,15 @@ class Ledger:
     def sequences(self, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (len(starts), length) to train on. Raises IllegalScore if one is not scored yet."""
         starts = starts.astype(np.int64)  # of a narrow type, an end could wrap around
-        last = int((starts + length).max(initial=0))
-        if last > self.scored:
+        early = starts[starts + length > self.scored]
+        if len(early):
             raise IllegalScore(
-                f"{SCORE_FIRST}: the target at {max(self.scored, last - length)} is asked for to train on, and only "
+                f"{SCORE_FIRST}: the target at {max(self.scored, early.min())} is asked for to train on, and only "
                 f"{self.scored} targets are scored"
             )
         if starts.min(initial=0) < 0:
             raise IllegalScore(f"{ONE_PASS}: a sequence from {starts.min()} lies before the stream")
-        self._handed_out = max(self._handed_out, last)
+        self._handed_out = max(self._handed_out, int((starts + length).max(initial=0)))
         return self._stream.sequences(starts, length)
 
     def close(self) -> Score | None:

@@ -31,7 +31,7 @@ class ProbeAt:
       reports this loss for the target as it is and as it was changed (condition 2).
 
     This finds a model that looks ahead, in its own window or in another one that is read with it. It is no proof: what
-    a model does at other places, or once it knows that it is tried, stays unseen.
+    a model does at other places, or does not do while it is tried, stays unseen.
     """
 
     def __init__(self, count: int, num_targets: int):

@@ -174,6 +174,10 @@ def score_beyond(model, ledger: Ledger) -> None:
     ledger.score(model, Windows(np.array([16]), np.array([16]), np.array([ledger.num_targets + 1]), 100))
 
 
+def train_on_several(model, ledger: Ledger) -> None:
+    ledger.sequences(np.array([24, 8, 14, 32]), 4)
+
+
 def train_where_an_end_wraps_around(model, ledger: Ledger) -> None:
     ledger.sequences(np.array([14], np.int8), 120)
 
@@ -192,6 +196,7 @@ def train_before_the_stream(model, ledger: Ledger) -> None:
         (score_less, r"condition 4, .*: the targets from 20 are skipped"),
         (score_what_no_window_reads, r"condition 4, .*8 tokens from 12 cannot score the targets from 16 to 20"),
         (score_beyond, r"condition 4, .*100 tokens from 16 cannot score the targets from 16 to 50 of 50"),
+        (train_on_several, "condition 3, score before update: the target at 16 is asked for"),
         (train_where_an_end_wraps_around, "condition 3, score before update: the target at 16 is asked for"),
         (train_before_the_stream, r"condition 4, .*: a sequence from -1 lies before the stream"),
     ],
