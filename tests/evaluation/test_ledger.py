@@ -105,6 +105,7 @@ def test_every_target_is_scored_once_and_none_is_handed_out_before(seq_len, data
     every = torch.cat(list(whole.losses(model, stream_of(num_targets), ledger.windows)))
     assert ledger.close().val_loss == pytest.approx(every.double().mean().item(), rel=1e-6)
     assert ledger.facts()["targets"] == num_targets
+    assert ledger.facts()["probed"] == 4
     assert ledger.facts()["handed_out"] <= num_targets
 
 
@@ -218,13 +219,13 @@ def try_what_passes(model, ledger: Ledger) -> None:
             model.hidden = honest
             ledger.score(model, ledger.windows[i : i + 1])
             model.hidden = peeking
+    ledger.close()
 
 
 def test_a_cheat_that_goes_on_has_no_score():
     ledger = ledger_of(50)
     with pytest.raises(IllegalScore, match="condition 1"):
         try_what_passes(Recurrent(), ledger)
-        ledger.close()
 
 
 def test_no_windows_score_nothing():
