@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from golf.build import module_of
 from golf.limits import EVAL_SECONDS, TOTAL_BYTES, TRAIN_SECONDS
 from golf.provenance import code_digest
 from golf.report.runs import differing
@@ -93,7 +94,7 @@ def budgets(figures: Sequence[Mapping[str, float]]) -> list[Check]:
 
 
 def _provenance(seeds: Sequence[Seed]) -> list[Check]:
-    """Complete, the same for all seeds, and of the code that the script is packed from."""
+    """Complete, the same for all seeds, of the code that the script is packed from, and scored by golf's own ledger."""
     facts: dict[str, Callable[[Mapping[str, Any]], Any]] = {
         "code": lambda provenance: provenance["code_sha256"],
         "data": lambda provenance: provenance["data"],
@@ -111,10 +112,14 @@ def _provenance(seeds: Sequence[Seed]) -> list[Check]:
     clean = all(state is not None and not state["dirty"] for state in states)
     commit = states[0]["commit"] if clean and states[0] else "code that is in no commit made a stage"
     here = all(record["provenance"]["code_sha256"] == code_digest() for record in records)
+    referee = {module_of(seed.run.config["evaluation"]) for seed in seeds}
+    foreign = sorted(module for module in referee if module.partition(".")[0] != "golf")
+    whose = f"by {', '.join(foreign)}, which no ledger of golf vouches for" if foreign else "by golf's own ledger"
     other = "the package is not that of the runs: check out their commit, or run them again"
     return [
         *checks,
         Check("provenance: commit", clean, commit),
+        Check("provenance: evaluation", not foreign, whose),
         Check("provenance: script", here, "packed from the code of the runs" if here else other),
     ]
 

@@ -39,7 +39,8 @@ sys.meta_path.insert(0,L())
 from golf.submit.script import main
 main(C,Path(F))
 """
-SELF_EXTRACTING = b"import lzma,base64\nF=__file__\nexec(lzma.decompress(base64.b85decode(b'%b')))\n"
+# The payload is on a line of its own: a traceback shows the line that runs it.
+SELF_EXTRACTING = b"import lzma,base64\nF=__file__\nP=b'%b'\nexec(lzma.decompress(base64.b85decode(P)))\n"
 
 
 def pack(config: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
@@ -65,8 +66,8 @@ def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[st
         "_target_": "golf.data.shards.Shards",
         "path": None,
         "tokenizer": data["tokenizer"]["file"],
-        "train_glob": _glob([shard["file"] for shard in data["train"]]),
-        "val_glob": _glob([shard["file"] for shard in data["val"]]),
+        "train_glob": config["data"].get("train_glob") or _glob([shard["file"] for shard in data["train"]]),
+        "val_glob": config["data"].get("val_glob") or _glob([shard["file"] for shard in data["val"]]),
         "val_tokens": config["data"]["val_tokens"],
         "seed": script.SEEDED if seed == config["seed"] else seed,
         "order": config["data"]["order"],

@@ -60,6 +60,11 @@ def main(config: dict[str, Any], script: Path) -> None:
     parser.add_argument("--data", default="data", help="directory of the shards and the tokenizer")
     parser.add_argument("--evaluate", metavar="ARTIFACT", help="score it and train nothing")
     asked = parser.parse_args()
+    for pattern in (config["data"][key] for key in ("tokenizer", "train_glob", "val_glob")):
+        if not any(Path(asked.data).glob(pattern)):
+            parser.error(f"--data {asked.data}: no {pattern} there")
+    if asked.evaluate and not Path(asked.evaluate).is_file():
+        parser.error(f"--evaluate {asked.evaluate}: no such file")
     if "RANK" in os.environ:
         dist.start()
     config = asked_for(config, asked.seed, asked.data)

@@ -126,6 +126,29 @@ def test_under_torchrun(script, alone, tmp_path):
         assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "--data data: no tokenizer.model there"),
+        (("--data", DATA, "--evaluate", "nowhere"), "--evaluate nowhere: no such file"),
+    ],
+)
+def test_what_is_not_there_is_one_line(script, alone, tmp_path, arguments, told):
+    (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
+    done = run_script(alone, tmp_path, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"train_gpt.py: error: {told}"
+    assert [path.name for path in tmp_path.iterdir()] == ["train_gpt.py"]
+
+
+def test_an_error_does_not_show_the_payload(script, alone, tmp_path):
+    (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
+    (tmp_path / "artifact.golf").write_bytes(b"nothing")
+    done = run_script(alone, tmp_path, "--data", DATA, "--evaluate", "artifact.golf")
+    assert "Traceback" in done.stderr
+    assert len(done.stderr) < 3000
+
+
 def test_its_arguments(script, alone):
     done = run_script(alone, script, "--help")
     assert set(re.findall(r"--\w+", done.stdout)) == {"--help", "--seed", "--data", "--evaluate"}
@@ -147,9 +170,15 @@ def test_the_records_script_has_at_most_24000_bytes():
     assert len(pack(composed("experiment=record"), DIGESTS)) <= 24_000
 
 
+def test_shards_are_found_by_the_runs_own_patterns():
+    config = composed("experiment=record", "data.train_glob=*_train_*.bin")
+    digests = {**DIGESTS, "train": [{"file": "novels_train_0.bin"}, {"file": "web_train_0.bin"}]}
+    assert packed_config(config, digests)["data"]["train_glob"] == "*_train_*.bin"
+
+
 def test_it_is_one_file_of_lzma_and_base85():
     script = pack(composed("experiment=record"), DIGESTS)
-    (payload,) = re.findall(rb"b85decode\(b'([^']*)'\)", script)
+    (payload,) = re.findall(rb"P=b'([^']*)'\n", script)
     program = lzma.decompress(b85decode(payload)).decode()
     assert "class GPT" in program
     assert len(script) - len(payload) < 100

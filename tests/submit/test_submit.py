@@ -64,6 +64,8 @@ def test_the_folder(copy):
     readme = (folder / "README.md").read_text()
     assert f"| 42 | {scores[0]:.5f} |" in readme
     assert "| `ttt.epochs` | 1 | 3 |" in readme
+    assert "| `data.val_tokens` | 6145 | null |" in readme
+    assert "`data.path`" not in readme
     assert "FAILS" not in readme
     assert "python train_gpt.py --seed 42 --data DIR" in readme
 
@@ -79,6 +81,42 @@ def test_a_log_that_ends_early(copy):
     path = copy / "submission-runs" / "train_seed42.log"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]))
     assert failing(copy) == {"logs: complete"}
+
+
+def test_a_log_of_another_seed(copy):
+    logs = copy / "submission-runs"
+    shutil.copy(logs / "train_seed42.log", logs / "train_seed1337.log")
+    with pytest.raises(UserError, match=r"train_seed1337\.log: is the log of seed 42"):
+        handed_in(copy)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_an_artifact_that_is_not_the_logs(copy, spoil):
+    spoil(copy / "submission-runs" / "seed42" / "artifact.golf")
+    with pytest.raises(UserError, match=r"seed42/artifact\.golf: is not the artifact that .* tells of"):
+        handed_in(copy)
+
+
+def test_a_referee_of_ones_own(copy, tmp_path, monkeypatch):
+    (tmp_path / "own_referee.py").write_text(
+        "from golf.evaluation.sliding import Sliding\n\nclass Mine(Sliding):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for path in (copy / "sweep").glob("*/*.json"):
+        if path.name in ("train.json", "evaluate.json", "ttt.json"):
+            change(path, lambda record: record["config"]["evaluation"].update(_target_="own_referee.Mine"))
+    assert failing(copy) == {"provenance: evaluation", "logs: by the script"}
+
+
+def test_where_nothing_can_be_handed_in(copy):
+    sweep, out = copy / "sweep", copy / "submission"
+    with pytest.raises(UserError, match="no directory of runs is given"):
+        submit([], ABOUT, out, copy / "logs")
+    with pytest.raises(UserError, match="submission: the script leaves more there than is handed in"):
+        submit([sweep], ABOUT, out, out)
+    out.write_text("")
+    with pytest.raises(UserError, match="submission: is a file"):
+        submit([sweep], ABOUT, out, copy / "logs")
 
 
 def test_a_log_on_other_data(copy):
@@ -158,6 +196,8 @@ def test_what_is_said_of_it():
     assert read_about([*ABOUT, "blurb=a=b"]).blurb == "a=b"
     with pytest.raises(UserError, match="author, github_id, name: not said; add author=…"):
         read_about([])
+    with pytest.raises(UserError, match="name: not said; add name=…"):
+        read_about([*ABOUT, "name="])
     with pytest.raises(UserError, match="autor: no such key; did you mean author"):
         read_about([*ABOUT, "autor=x"])
 
