@@ -62,7 +62,7 @@ def run(
         source = files.get(stages[0].reads[0])
         config, tokenizer = with_model_of(source, stages[0].reads[0], config, overridden)
         choices = {group: option for group, option in choices.items() if group != "model"}
-        if trained := files.record("train"):
+        if trained := files.read_record("train"):
             config = with_seeds_of(trained, config, overridden)
     elif config["input"] is not None:
         raise UserError(f"input={config['input']}: train reads none; leave it out, or leave train out of stages")
@@ -210,7 +210,7 @@ def _records(stages: Sequence[Stage], files: RunFiles) -> dict[str, dict[str, An
     records: dict[str, dict[str, Any]] = {}
     read: dict[str, str] = {}
     for stage in reversed(STAGES):
-        record = files.record(stage.name)
+        record = files.read_record(stage.name)
         if record is None:
             continue
         made_input = stage.writes in read and record["output"] == {stage.writes: read[stage.writes]}
@@ -224,7 +224,7 @@ def _check_inputs(stages: Sequence[Stage], files: RunFiles) -> None:
     """Every file that a stage reads is made by a stage of this run, or there already and not made stale by one."""
     for stage in STAGES:
         if stage not in stages:
-            files.record(stage.name)  # readable, if it is there
+            files.read_record(stage.name)  # readable, if it is there
     for stage in stages:
         for name in stage.reads:
             maker = next(other for other in STAGES if other.writes == name)

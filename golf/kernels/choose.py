@@ -13,6 +13,11 @@ Kernels = Any  # golf.kernels.plain or golf.kernels.triton, or what offers the s
 Choice = Literal["auto", "plain", "triton"]
 
 
+def modules_for(name: Choice) -> tuple[str, ...]:
+    """The modules that `choose` may import for a name, wherever it is asked."""
+    return ("golf.kernels.plain",) if name == "plain" else ("golf.kernels.plain", "golf.kernels.triton")
+
+
 @cache
 def choose(name: Choice, device: str) -> tuple[str, Kernels]:
     """The kernels `name` and their name, for a type of device; `auto` is Triton's where they work.

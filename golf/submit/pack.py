@@ -15,6 +15,7 @@ from typing import Any
 
 from golf.build import module_of
 from golf.cache.entries import cached, user_cache
+from golf.kernels.choose import modules_for
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.sources import closure, source_of
 from golf.submit import script
@@ -23,8 +24,9 @@ from golf.submit.shake import shaken
 ROOT = ("seed", "device", "attention", "threads")
 GROUPS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
 MODULES = "modules.json"
-FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}  # for text
-# Finds the modules M by their names; `get_source` is for what asks for the source of a function.
+FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0}  # for text
+# Finds the modules M by their names. Triton, for one, asks for the source of a function: `get_source` has it, and is asked
+# only for a file name without <>.
 LOADER = """\
 import sys
 from importlib.util import spec_from_loader
@@ -34,7 +36,7 @@ class L:
   if n in M:return spec_from_loader(n,s,is_package=any(m.startswith(n+'.')for m in M))
  def create_module(s,p):0
  def get_source(s,n):return M[n]
- def exec_module(s,m):n=m.__name__;exec(compile(M[n],'<'+n+'>','exec'),m.__dict__)
+ def exec_module(s,m):n=m.__name__;exec(compile(M[n],n,'exec'),m.__dict__)
 sys.meta_path.insert(0,L())
 from golf.submit.script import main
 main(C,Path(F))
@@ -80,6 +82,7 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
     """Source by name of the modules that a packed configuration needs, remembered in the user's cache."""
     parts = [config[group] for group in (*GROUPS, "data")]
     targets = {module_of(part) for part in parts}
+    targets |= {module for part in parts if "kernels" in part for module in modules_for(part["kernels"])}
     # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
     off = set() if config["quantizer"].get("fit_bytes") else {SDClipQuantizer.is_to_fit.__name__}
@@ -109,13 +112,16 @@ def _minify(source: str, rename_locals: bool) -> str:
     import python_minifier  # after the cache has been looked into
     from python_minifier import RemoveAnnotationsOptions
 
+    has_kernels = "@triton.jit" in source  # Triton reads their text, and annotations say which parameters are constant
     return python_minifier.minify(
         source,
-        # Of a class they say what its fields are.
-        remove_annotations=RemoveAnnotationsOptions(remove_class_attribute_annotations=False),
+        remove_annotations=RemoveAnnotationsOptions(
+            remove_argument_annotations=not has_kernels,
+            remove_class_attribute_annotations=False,  # they say what its fields are
+        ),
         remove_literal_statements=True,
         remove_asserts=True,
-        rename_locals=rename_locals,
+        rename_locals=rename_locals and not has_kernels,
         hoist_literals=False,  # it would compress worse
     )
 

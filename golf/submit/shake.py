@@ -22,6 +22,7 @@ def shaken(
     answer yes is left out.
     """
     trees = {module: ast.parse(source) for module, source in sources.items()}
+    offered = {module: _offered(tree) for module, tree in trees.items()}
     for tree in trees.values():
         _Words(set(off)).visit(tree)
     before = -1
@@ -30,7 +31,7 @@ def shaken(
         live = _live(trees, set(names))
         for module, tree in trees.items():
             _Dead(module, live).visit(tree)
-            _drop_imports(tree)
+            _drop_imports(tree, offered[module] & live)
     return {module: ast.unparse(ast.fix_missing_locations(tree)) for module, tree in trees.items()}
 
 
@@ -71,6 +72,7 @@ class _Words(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
         self.generic_visit(node)
+        node.body = [line for line in node.body if not _is_abstract(line)] or [ast.Pass()]
         for line in node.body:  # what says that a name is a field; of which type, nobody asks
             if isinstance(line, ast.AnnAssign) and "ClassVar" not in _names(line.annotation):
                 line.annotation = ast.Name("int")
@@ -84,13 +86,54 @@ class _Words(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         self.generic_visit(node)
+        _Unread(node).generic_visit(node)
         node.body = node.body or [ast.Pass()]
         return node
+
+
+def _is_abstract(line: ast.stmt) -> bool:
+    return (
+        isinstance(line, ast.FunctionDef)
+        and any(
+            isinstance(decorator, ast.Name) and decorator.id == "abstractmethod" for decorator in line.decorator_list
+        )
+        and all(isinstance(part, ast.Pass | ast.Expr) for part in line.body)
+    )
 
 
 def _only_names(line: ast.stmt) -> bool:
     """Whether a line does nothing but give names to values: what is left of a loop that checked them."""
     return isinstance(line, ast.Assign) and all(isinstance(target, ast.Name) for target in line.targets)
+
+
+class _Unread(ast.NodeTransformer):
+    """Drops the local values of a function that nothing reads, as those that only the words told."""
+
+    # What neither does anything nor goes wrong where it went well before.
+    PURE = (ast.Constant, ast.Name, ast.Attribute, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.Dict, ast.IfExp)
+    PURE += (ast.JoinedStr, ast.FormattedValue)
+
+    def __init__(self, function: ast.FunctionDef):
+        parts = list(ast.walk(function))
+        self.read = {part.id for part in parts if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Store)}
+        self.read |= {name for part in parts if isinstance(part, ast.Global | ast.Nonlocal) for name in part.names}
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        return node  # its values are not local
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        return ast.Pass() if all(map(self._is_unread, node.targets)) and self._is_pure(node.value) else node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        return ast.Pass() if self._is_unread(node.target) and self._is_pure(node.value) else node
+
+    def _is_unread(self, target: ast.expr) -> bool:
+        return isinstance(target, ast.Name) and target.id not in self.read
+
+    def _is_pure(self, value: ast.expr) -> bool:
+        if isinstance(value, self.PURE):
+            return all(self._is_pure(part) for part in ast.iter_child_nodes(value) if isinstance(part, ast.expr))
+        return False
 
 
 class _Dead(ast.NodeTransformer):
@@ -103,7 +146,7 @@ class _Dead(ast.NodeTransformer):
         node.body = [line for line in node.body if _stays(line, self.live, frozenset())]
         for line in node.body:
             if isinstance(line, ast.ClassDef):
-                fixed = _called_from_outside(self.module, line.name)
+                fixed = _called_from_outside(self.module, line)
                 line.body = [part for part in line.body if _stays(part, self.live, fixed)] or [ast.Pass()]
         return node
 
@@ -122,9 +165,12 @@ def _stays(line: ast.stmt, live: set[str], fixed: frozenset[str]) -> bool:
     return not isinstance(line, ast.Pass)
 
 
-def _called_from_outside(module: str, name: str) -> frozenset[str]:
+def _called_from_outside(module: str, node: ast.ClassDef) -> frozenset[str]:
     """Names of the class that a base class of somebody else's has too, and may call."""
-    cls = getattr(import_module(module), name)
+    try:
+        cls = getattr(import_module(module), node.name)
+    except ImportError:  # of what only the machine has that runs the program: any of its methods may be called
+        return frozenset(line.name for line in node.body if isinstance(line, ast.FunctionDef))
     bases = [base for base in cls.__mro__[1:] if base.__module__.partition(".")[0] != module.partition(".")[0]]
     return frozenset(name for base in bases if base is not object for name in vars(base))
 
@@ -144,7 +190,7 @@ def _live(trees: Mapping[str, ast.Module], names: set[str]) -> set[str]:
 def _mentioned(module: str, line: ast.stmt, live: set[str]) -> set[str]:
     if not isinstance(line, ast.ClassDef):
         return _names(line)
-    fixed = _called_from_outside(module, line.name)
+    fixed = _called_from_outside(module, line)
     parts = [part for part in line.body if _stays(part, live, fixed)]
     return set().union(*(_names(part) for part in [*line.bases, *line.decorator_list, *line.keywords, *parts]))
 
@@ -182,9 +228,15 @@ def _imported(trees: Mapping[str, ast.Module], roots: set[str]) -> set[str]:
     return found
 
 
-def _drop_imports(tree: ast.Module) -> None:
-    """Imports that bind a name which the module does not mention."""
-    used = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
+def _offered(tree: ast.Module) -> set[str]:
+    """What a module says that it has for others: `__all__`."""
+    lines = [line for line in tree.body if isinstance(line, ast.Assign) and "__all__" in _names(line)]
+    return {name for line in lines for name in ast.literal_eval(line.value)}
+
+
+def _drop_imports(tree: ast.Module, offered: set[str]) -> None:
+    """Imports that bind a name which the module neither mentions nor offers."""
+    used = offered | {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
     for node in ast.walk(tree):
         for field in ("body", "orelse", "finalbody"):
             lines = getattr(node, field, None)
