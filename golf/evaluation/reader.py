@@ -1,7 +1,6 @@
 """Reading windows with a model: the loss of every target that they score (spec: Evaluation)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -11,15 +10,17 @@ from golf.device import autocast
 from golf.evaluation.stream import Stream
 from golf.evaluation.windows import Windows
 from golf.model.gpt import GPT
+from golf.replay import Replayed
 
 
-@dataclass(frozen=True)
 class Reader:
     """Reads about `batch_tokens` tokens at once, and rounds the logits to `logits_dtype` before the cross-entropy,
     which is taken in float32."""
 
-    batch_tokens: int
-    logits_dtype: torch.dtype
+    def __init__(self, batch_tokens: int, logits_dtype: torch.dtype):
+        self.batch_tokens = batch_tokens
+        self.logits_dtype = logits_dtype
+        self._replayed: dict[GPT, Replayed] = {}
 
     @torch.no_grad()
     def losses(self, model: GPT, stream: Stream, windows: Windows) -> Iterator[Tensor]:
@@ -34,10 +35,16 @@ class Reader:
 
     def logits(self, model: GPT, ids: Tensor, scored: Tensor) -> Tensor:
         """(n, vocabulary) for ids (batch, length) and the positions (n,) in batch · length that are scored: head and
-        last layer compute no more."""
-        with autocast(ids.device):
-            return model.logits(model.hidden(ids, only=scored))
+        last layer compute no more. Use them before the next ones are asked for."""
+        if model not in self._replayed:
+            self._replayed[model] = Replayed(model, _logits, ids.device)
+        return self._replayed[model](ids, scored)
 
     def nats(self, logits: Tensor, targets: Tensor) -> Tensor:
         """−log p of targets (n,) under logits (n, vocabulary): float32 (n,)."""
         return F.cross_entropy(logits.to(self.logits_dtype).float(), targets, reduction="none")
+
+
+def _logits(model: GPT, ids: Tensor, scored: Tensor) -> Tensor:
+    with autocast(ids.device):
+        return model.logits(model.hidden(ids, only=scored))

@@ -15,7 +15,15 @@ WARPS = 8  # of a program, which has a row
 
 @triton.jit
 def _cross_entropy(
-    LOGITS, TARGETS, NATS, cap, share, VOCABULARY: tl.constexpr, COLS: tl.constexpr, GRADIENT: tl.constexpr
+    LOGITS,
+    TARGETS,
+    NATS,
+    cap,
+    share,
+    VOCABULARY: tl.constexpr,
+    COLS: tl.constexpr,
+    GRADIENT: tl.constexpr,
+    FIND_LARGEST: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
     word = tl.arange(0, COLS)
@@ -24,7 +32,8 @@ def _cross_entropy(
     small = tl.exp(-2 * tl.abs(z))  # tanh by what cannot overflow
     tanh = tl.where(z < 0, small - 1, 1 - small) / (1 + small)
     capped = tl.where(word < VOCABULARY, cap * tanh, -float("inf"))
-    largest = tl.max(capped)
+    # Where no exp(−2·cap) is too small, the cap does for the largest, which nobody then has to look for.
+    largest = tl.max(capped) if FIND_LARGEST else cap
     p = tl.exp(capped - largest)
     total = tl.sum(p)
     is_target = word == tl.load(TARGETS + row)
@@ -43,7 +52,9 @@ class _CrossEntropy(torch.autograd.Function):
         nats = flat.new_empty(len(flat), dtype=torch.float32)
         wanted = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         sizes = {"VOCABULARY": len(weight), "COLS": power_of_2(len(weight)), "num_warps": WARPS}
-        _cross_entropy[(len(flat),)](logits, targets.flatten(), nats, cap, 1 / len(flat), GRADIENT=wanted, **sizes)
+        _cross_entropy[(len(flat),)](
+            logits, targets.flatten(), nats, cap, 1 / len(flat), GRADIENT=wanted, FIND_LARGEST=cap > 40, **sizes
+        )
         ctx.save_for_backward(flat, weight, logits)
         ctx.shape, ctx.dtypes = hidden.shape, (hidden.dtype, embedding.dtype)
         return nats.mean()

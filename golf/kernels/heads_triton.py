@@ -15,8 +15,8 @@ from torch import Tensor
 from golf.kernels.launch import power_of_2, weight_gradient
 from golf.model.norm import EPS
 
-FORWARD = {"ROWS": 32, "num_warps": 8}  # of one head in a program
-BACKWARD = {"ROWS": 16, "num_warps": 4}
+FORWARD = {"ROWS": 8, "num_warps": 1}  # of one head in a program
+BACKWARD = {"ROWS": 8, "num_warps": 1}
 
 
 @triton.jit

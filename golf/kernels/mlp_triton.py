@@ -15,6 +15,7 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from golf.kernels.launch import programs, weight_gradient
+from golf.kernels.linear_triton import scale_rows, scale_rows_backward
 
 BLOCK, WARPS = 4096, 8  # elements of a program
 M, N, K = 128, 256, 64  # of a tile of the fused product
@@ -111,7 +112,7 @@ class _MLP(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, fc: Tensor, proj: Tensor, scale: Tensor) -> Tensor:
         flat = x.flatten(0, -2)
-        fc, scaled = fc.to(x.dtype), (scale[:, None] * proj).to(x.dtype)
+        fc, scaled = fc.to(x.dtype), scale_rows(proj, scale, x.dtype)
         ctx.fused = _fits(flat, fc)
         if ctx.fused:
             pre, post = flat.new_empty(2, len(flat), len(fc))
@@ -138,8 +139,7 @@ class _MLP(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             dfc = weight_gradient(dpre, flat)
         if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:
-            dscaled = weight_gradient(dout, post)
-            dproj, dscale = scale[:, None] * dscaled, (proj * dscaled).sum(1)
+            dproj, dscale = scale_rows_backward(proj, scale, weight_gradient(dout, post))
         return (dpre @ fc).view(shape), dfc, dproj, dscale
 
 

@@ -18,7 +18,7 @@ from golf.model.norm import EPS
 
 FORWARD = {"ROWS": 2, "num_warps": 4}  # of a program at a time
 BACKWARD = {"ROWS": 1, "num_warps": 1}
-PROGRAMS = 16  # on a multiprocessor, backward
+PROGRAMS = 32  # on a multiprocessor, backward
 
 
 @triton.jit

@@ -33,8 +33,10 @@ class Optimizer:
             part.step()
 
     def zero_grad(self) -> None:
-        for part in self.parts:
-            part.zero_grad(set_to_none=True)
+        """In place: whatever adds to the gradients may have been recorded with where they lie."""
+        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        if gradients:
+            torch._foreach_zero_(gradients)
 
     def state_dict(self) -> list[dict[str, Any]]:
         return [part.state_dict() for part in self.parts]

@@ -15,6 +15,7 @@ from golf.evaluation.stream import Score
 from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
+from golf.replay import Replayed
 from golf.train.clock import Clock, lr_scale
 from golf.train.ema import EMA
 from golf.train.warmup import Pace, warm_up
@@ -100,8 +101,11 @@ class Trainer:
     ) -> Trained:
         parameters = list(optimizer.parameters())
 
+        device = model.tok_emb.weight.device
+        backward = Replayed(model, self._backward, device)
+
         def update(step: int, scale: float, batches: Loader) -> Tensor:
-            loss = self._backward(model, batches)
+            loss = self._micro_steps(backward, batches, device, model.seq_len)
             gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
             dist.sum_([*gradients, loss])
             nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
@@ -109,7 +113,7 @@ class Trainer:
             optimizer.zero_grad()
             return loss
 
-        if self.compile and model.kernels_on(model.tok_emb.weight.device).COMPILED:
+        if self.compile and model.kernels_on(device).COMPILED:
             model.compile(dynamic=False)
         if self.warmup_steps:
             spare = loader.copy()
@@ -117,7 +121,7 @@ class Trainer:
             events.event("warmed_up", steps=2 * self.warmup_steps)
         budget = None if self.budget_seconds is None else self.budget_seconds - self.reserve_seconds
         clock = Clock(self.steps, budget)
-        pace = Pace(model.tok_emb.weight.device)
+        pace = Pace(device)
         ema = None if self.ema is None else EMA(model, self.ema)
         model.recurrent = False
         step, progress = 0, 0.0
@@ -148,18 +152,21 @@ class Trainer:
             seconds=clock.seconds(),
         )
 
-    def _backward(self, model: GPT, loader: Loader) -> Tensor:
+    def _micro_steps(self, backward: Replayed, loader: Loader, device: torch.device, seq_len: int) -> Tensor:
         """This rank's part of the gradients of one step's mean loss, and of that loss, which is returned."""
-        device = model.tok_emb.weight.device
-        sequences = self.batch_tokens // self.micro_batches // model.seq_len
+        sequences = self.batch_tokens // self.micro_batches // seq_len
         total = torch.zeros((), device=device)
         for _ in range(self.micro_batches // dist.world_size()):
             ids, targets = (part.to(device, non_blocking=True) for part in loader.batch(sequences))
-            with autocast(device):
-                loss = model(ids, targets) / self.micro_batches
-            loss.backward()
-            total += loss.detach()
+            total += backward(ids, targets)
         return total
+
+    def _backward(self, model: GPT, ids: Tensor, targets: Tensor) -> Tensor:
+        """Add a micro-batch's part to the gradients; its part of the loss."""
+        with autocast(ids.device):
+            loss = model(ids, targets) / self.micro_batches
+        loss.backward()
+        return loss.detach()
 
     def _log(self, step: int, loss: float, scale: float, clock: Clock, events: Listener) -> None:
         if not math.isfinite(loss):

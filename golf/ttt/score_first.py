@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from golf import dist
 from golf.device import autocast
@@ -14,6 +14,7 @@ from golf.errors import require
 from golf.evaluation.ledger import Ledger
 from golf.events import Listener
 from golf.model.gpt import GPT
+from golf.replay import Replayed
 from golf.ttt.hash_embed import HashEmbedding
 from golf.ttt.strategy import Strategy
 
@@ -64,6 +65,7 @@ class ScoreFirst(Strategy):
             table = HashEmbedding(self.hash_buckets, model.tok_emb.embedding_dim)
             model.extra_embedding = table.to(ledger.device)
         sgd = torch.optim.SGD(self._trained(model), lr=self.lr, momentum=self.momentum, fused=True)
+        backward = Replayed(model, _backward, ledger.device)
         chunk_of = ledger.windows.first // self.chunk_tokens
         chunks = math.ceil(ledger.num_targets / self.chunk_tokens)
         for chunk in range(chunks):
@@ -78,7 +80,7 @@ class ScoreFirst(Strategy):
             if chunk < chunks - 1:  # no target is left that training on the last chunk could help
                 for group in sgd.param_groups:
                     group["lr"] = lr * group["scale"]
-                self._train(model, sgd, ledger, chunk)
+                self._train(model, backward, sgd, ledger, chunk)
 
     def _trained(self, model: GPT) -> list[dict[str, Any]]:
         """SGD's groups of the parameters that are trained; all others stop requiring gradients."""
@@ -95,7 +97,7 @@ class ScoreFirst(Strategy):
             group["params"] = [parameter for parameter in group["params"] if parameter.requires_grad]
         return [group for group in groups if group["params"]]
 
-    def _train(self, model: GPT, sgd: torch.optim.Optimizer, ledger: Ledger, chunk: int) -> None:
+    def _train(self, model: GPT, backward: Replayed, sgd: torch.optim.Optimizer, ledger: Ledger, chunk: int) -> None:
         """Whole sequences of the chunk in order. The batches do not depend on the ranks, which share each of them."""
         seq_len = model.seq_len
         begin = chunk * self.chunk_tokens
@@ -105,15 +107,20 @@ class ScoreFirst(Strategy):
             for first in range(0, len(starts), self.batch_seqs):
                 batch = starts[first : first + self.batch_seqs]
                 mine = batch[dist.share(len(batch))]
-                sgd.zero_grad(set_to_none=True)
+                sgd.zero_grad(set_to_none=False)
                 if len(mine):
-                    ids, targets = ledger.sequences(mine, seq_len)
-                    with autocast(ids.device):
-                        loss = model(ids, targets) * (len(mine) / len(batch))
-                    loss.backward()
+                    share = torch.full((), len(mine) / len(batch), device=ledger.device)
+                    backward(*ledger.sequences(mine, seq_len), share)
                 for parameter in parameters:
                     if parameter.grad is None:  # of a rank without a sequence
                         parameter.grad = torch.zeros_like(parameter)
                 dist.sum_([parameter.grad for parameter in parameters])
                 nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
                 sgd.step()
+
+
+def _backward(model: GPT, ids: Tensor, targets: Tensor, share: Tensor) -> None:
+    """Add `share` times the gradients of a batch's mean loss."""
+    with autocast(ids.device):
+        loss = model(ids, targets) * share
+    loss.backward()

@@ -18,7 +18,7 @@ TYPES = [
     torch.bfloat16 if DEVICE == "cuda" else torch.float16,
 ]  # the interpreter rounds others its own way
 # Of the largest entry: what float32 sums round, and what one rounding of bfloat16 each way does.
-BOUND = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}
+BOUND = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 5e-3}
 
 
 def agree(function: str, inputs: dict, dtype: torch.dtype, vectors: tuple[str, ...] = (), **fixed: object) -> None:
@@ -109,7 +109,7 @@ def test_mlp(rows, width, hidden, dtype):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("cap", [3.0, 30.0])
+@pytest.mark.parametrize("cap", [3.0, 30.0, 100.0])
 @pytest.mark.parametrize("vocabulary", [320, 1000])
 def test_cross_entropy(vocabulary, cap, dtype):
     targets = torch.randint(vocabulary, (2, 9), generator=torch.Generator().manual_seed(2)).to(DEVICE)

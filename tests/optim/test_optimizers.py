@@ -82,7 +82,7 @@ def test_every_parameter_is_stepped_once(name):
     for key, parameter in model.named_parameters():
         assert not torch.equal(parameter, before[key]), key
     optimizer.zero_grad()
-    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(parameter.grad.any() for parameter in model.parameters())
 
 
 # Steps by hand

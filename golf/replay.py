@@ -1,0 +1,55 @@
+"""Work with a model that repeats on a GPU is recorded once, as a CUDA graph: the host then launches it as one thing."""
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from golf.model.gpt import GPT
+
+
+class Replayed:
+    """A function of a model and of tensors that is run the first time it meets their shapes, recorded the second time,
+    and replayed from then on. What it returns lies in memory that the next call overwrites.
+
+    On the CPU, and where torch.compile sees to the model, it is just called.
+    """
+
+    def __init__(self, model: GPT, function: Callable[..., Any], device: torch.device):
+        self.model = model
+        self.function = function
+        self.wanted = device.type == "cuda" and not model.kernels_on(device).COMPILED
+        self._seen: set[Hashable] = set()
+        self._graphs: dict[Hashable, tuple[torch.cuda.CUDAGraph, list[Tensor], Any]] = {}
+        self._pool: Any = None
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        if not self.wanted:
+            return self.function(self.model, *inputs)
+        kind = (self._place(), *[(tensor.shape, tensor.dtype) for tensor in inputs])
+        if kind not in self._seen:
+            self._seen.add(kind)  # kernels are compiled, libraries choose theirs
+            return self.function(self.model, *inputs)
+        if kind not in self._graphs:
+            self._graphs[kind] = self._record(inputs)
+        graph, own, output = self._graphs[kind]
+        for mine, given in zip(own, inputs, strict=True):
+            mine.copy_(given)
+        graph.replay()
+        return output
+
+    def _place(self) -> Hashable:
+        """What a recording holds for: the order of layers, and where in memory weights and gradients are."""
+        tensors = [tensor for parameter in self.model.parameters() for tensor in (parameter, parameter.grad)]
+        return self.model.recurrent, *[None if tensor is None else tensor.data_ptr() for tensor in tensors]
+
+    def _record(self, inputs: tuple[Tensor, ...]) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Any]:
+        if self._pool is None:
+            self._pool = torch.cuda.graph_pool_handle()  # of all: no two run at once
+        torch.cuda.empty_cache()  # what running it took, the recording takes again
+        own = [tensor.clone() for tensor in inputs]
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            output = self.function(self.model, *own)
+        return graph, own, output
