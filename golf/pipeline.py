@@ -22,6 +22,7 @@ from golf.evaluation.probe import ProbeAt
 from golf.evaluation.stream import Stream, unigram
 from golf.events import Early, Events, Job, Listener
 from golf.input_model import with_model_of, with_seeds_of
+from golf.kernels import choose as kernels
 from golf.limits import TOTAL_BYTES
 from golf.model.attend import Attend, choose
 from golf.over_limit import check_size
@@ -68,6 +69,7 @@ def run(
         raise UserError(f"input={config['input']}: train reads none; leave it out, or leave train out of stages")
     device = pick_device(config["device"], config["threads"])
     attention, attend = choose(config["attention"], device)
+    _check_kernels(config, device)
     tracker, cache = build(config["tracker"]), build(config["cache"])
     tracker.check()
     cache.check()
@@ -195,6 +197,15 @@ def _choices(choices: Mapping[str, str], records: Mapping[str, Mapping[str, Any]
     for stage in STAGES:
         known |= records.get(stage.name, {}).get("choices", {})
     return {**choices, **known}
+
+
+def _check_kernels(config: Mapping[str, Any], device: torch.device) -> None:
+    for group, part in config.items():
+        if isinstance(part, Mapping) and "kernels" in part:
+            try:
+                kernels.choose(part["kernels"], device.type)
+            except UserError as error:
+                raise UserError(f"{group}.{error}") from error
 
 
 def _check_writable(directory: Path) -> None:

@@ -1,9 +1,11 @@
 """One script that stands alone: the modules that a run's configuration needs, minified, compressed, self-extracting."""
 
+import ast
 import hashlib
 import json
 import lzma
 import os
+import re
 import sys
 from base64 import b85encode
 from collections.abc import Mapping, Sequence
@@ -15,8 +17,9 @@ from typing import Any
 
 from golf.build import module_of
 from golf.cache.entries import cached, user_cache
-from golf.kernels.choose import modules_for
+from golf.kernels.choose import may_be_triton
 from golf.quantizer.quantizer import SDClipQuantizer
+from golf.replay import Replayed
 from golf.sources import closure, source_of
 from golf.submit import script
 from golf.submit.shake import shaken
@@ -25,8 +28,8 @@ ROOT = ("seed", "device", "attention", "threads")
 GROUPS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
 MODULES = "modules.json"
 FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0}  # for text
-# Finds the modules M by their names. Triton, for one, asks for the source of a function: `get_source` has it, and is asked
-# only for a file name without <>.
+# Finds the modules M by their names. `get_source` is for whoever wants the text of a function, as Triton does; of a file
+# called <name> nobody would ask for it.
 LOADER = """\
 import sys
 from importlib.util import spec_from_loader
@@ -82,10 +85,11 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
     """Source by name of the modules that a packed configuration needs, remembered in the user's cache."""
     parts = [config[group] for group in (*GROUPS, "data")]
     targets = {module_of(part) for part in parts}
-    targets |= {module for part in parts if "kernels" in part for module in modules_for(part["kernels"])}
     # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
     off = set() if config["quantizer"].get("fit_bytes") else {SDClipQuantizer.is_to_fit.__name__}
+    if not any(may_be_triton(part["kernels"]) for part in parts if "kernels" in part):
+        off |= {may_be_triton.__name__, Replayed.is_recorded.__name__}
     reached = closure({script.__name__, *targets}, lambda module: module.partition(".")[0] == "golf")
 
     def build(directory: Path) -> None:
@@ -113,7 +117,7 @@ def _minify(source: str, rename_locals: bool) -> str:
     from python_minifier import RemoveAnnotationsOptions
 
     has_kernels = "@triton.jit" in source  # Triton reads their text, and annotations say which parameters are constant
-    return python_minifier.minify(
+    small = python_minifier.minify(
         source,
         remove_annotations=RemoveAnnotationsOptions(
             remove_argument_annotations=not has_kernels,
@@ -124,6 +128,8 @@ def _minify(source: str, rename_locals: bool) -> str:
         rename_locals=rename_locals and not has_kernels,
         hoist_literals=False,  # it would compress worse
     )
+    spaced = re.sub(r"^\t+", lambda tabs: " " * len(tabs[0]), small, flags=re.MULTILINE)  # JSON writes \t for a tab
+    return spaced if ast.dump(ast.parse(spaced)) == ast.dump(ast.parse(small)) else small  # in a text, a tab stays
 
 
 def _glob(names: Sequence[str]) -> str:

@@ -18,8 +18,8 @@ def shaken(
     """The modules that a program needs, with what it needs of them.
 
     sources: by module, without annotations of variables and parameters. main, roots: modules that are imported.
-    names: that nobody mentions and that are reached all the same. off: methods that answer no; what is done if they
-    answer yes is left out.
+    names: that nobody mentions and that are reached all the same. off: functions and methods that answer no; what is
+    done if they answer yes is left out.
     """
     trees = {module: ast.parse(source) for module, source in sources.items()}
     offered = {module: _offered(tree) for module, tree in trees.items()}
@@ -37,8 +37,8 @@ def shaken(
 
 class _Words(ast.NodeTransformer):
     """Drops what tells a user of a mistake in the configuration, which was checked when the script was made: `require`
-    of golf.errors. Of other errors it drops the words, and they are raised all the same; of fields the types; and
-    what is switched off."""
+    of golf.errors. Of other errors it drops the words, and they are raised all the same; of fields the types; abstract
+    methods, which every class that is built overrides; and what is switched off."""
 
     def __init__(self, off: set[str]):
         self.off = off
@@ -46,7 +46,8 @@ class _Words(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.If | list[ast.stmt]:
         self.generic_visit(node)
         called = node.test.func if isinstance(node.test, ast.Call) else None
-        return node.orelse if isinstance(called, ast.Attribute) and called.attr in self.off else node
+        name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else None
+        return node.orelse if name in self.off else node
 
     def visit_Module(self, node: ast.Module) -> ast.Module:
         imports = [line for line in node.body if isinstance(line, ast.ImportFrom) and line.module == "golf.errors"]
@@ -92,13 +93,12 @@ class _Words(ast.NodeTransformer):
 
 
 def _is_abstract(line: ast.stmt) -> bool:
-    return (
-        isinstance(line, ast.FunctionDef)
-        and any(
-            isinstance(decorator, ast.Name) and decorator.id == "abstractmethod" for decorator in line.decorator_list
-        )
-        and all(isinstance(part, ast.Pass | ast.Expr) for part in line.body)
-    )
+    """Whether a line is an abstract method that does nothing."""
+    if not isinstance(line, ast.FunctionDef):
+        return False
+    done = [part for part in line.body if not isinstance(part, ast.Pass)]
+    done = [part for part in done if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
+    return not done and "abstractmethod" in {getattr(decorator, "id", None) for decorator in line.decorator_list}
 
 
 def _only_names(line: ast.stmt) -> bool:
@@ -110,8 +110,10 @@ class _Unread(ast.NodeTransformer):
     """Drops the local values of a function that nothing reads, as those that only the words told."""
 
     # What neither does anything nor goes wrong where it went well before.
-    PURE = (ast.Constant, ast.Name, ast.Attribute, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.Dict, ast.IfExp)
-    PURE += (ast.JoinedStr, ast.FormattedValue)
+    PURE = (
+        *(ast.Constant, ast.Name, ast.Attribute, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.IfExp, ast.Dict),
+        *(ast.JoinedStr, ast.FormattedValue),
+    )
 
     def __init__(self, function: ast.FunctionDef):
         parts = list(ast.walk(function))
