@@ -1,6 +1,6 @@
 """Is it a submission that a reviewer can believe? The four conditions, the three budgets, provenance and logs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ def audit(seeds: Sequence[Seed], script_sha256: str) -> Audit:
             *ledgers(facts, [seed.run.val_targets for seed in seeds]),
             *budgets([seed.figures for seed in seeds]),
             *_provenance(seeds),
+            referee([seed.run.config["evaluation"] for seed in seeds]),
             *logs({seed.seed: seed.log for seed in seeds}, script_sha256),
             _data(seeds),
         ]
@@ -94,7 +95,7 @@ def budgets(figures: Sequence[Mapping[str, float]]) -> list[Check]:
 
 
 def _provenance(seeds: Sequence[Seed]) -> list[Check]:
-    """Complete, the same for all seeds, of the code that the script is packed from, and scored by golf's own ledger."""
+    """Complete, the same for all seeds, and of the code that the script is packed from."""
     facts: dict[str, Callable[[Mapping[str, Any]], Any]] = {
         "code": lambda provenance: provenance["code_sha256"],
         "data": lambda provenance: provenance["data"],
@@ -112,16 +113,19 @@ def _provenance(seeds: Sequence[Seed]) -> list[Check]:
     clean = all(state is not None and not state["dirty"] for state in states)
     commit = states[0]["commit"] if clean and states[0] else "code that is in no commit made a stage"
     here = all(record["provenance"]["code_sha256"] == code_digest() for record in records)
-    referee = {module_of(seed.run.config["evaluation"]) for seed in seeds}
-    foreign = sorted(module for module in referee if module.partition(".")[0] != "golf")
-    whose = f"by {', '.join(foreign)}, which no ledger of golf vouches for" if foreign else "by golf's own ledger"
     other = "the package is not that of the runs: check out their commit, or run them again"
     return [
         *checks,
         Check("provenance: commit", clean, commit),
-        Check("provenance: evaluation", not foreign, whose),
         Check("provenance: script", here, "packed from the code of the runs" if here else other),
     ]
+
+
+def referee(evaluations: Iterable[Mapping[str, Any]]) -> Check:
+    """evaluations: that group of each configuration."""
+    foreign = sorted({module for module in map(module_of, evaluations) if module.partition(".")[0] != "golf"})
+    whose = f"by {', '.join(foreign)}, which no ledger of golf vouches for" if foreign else "by golf's own ledger"
+    return Check("provenance: evaluation", not foreign, whose)
 
 
 def logs(by_seed: Mapping[int, ScriptLog | None], script_sha256: str) -> list[Check]:

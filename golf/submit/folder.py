@@ -24,6 +24,7 @@ from golf.submit.evidence import Seed
 from golf.submit.pack import modules
 
 SCRIPT, REQUIREMENTS = "train_gpt.py", "requirements.txt"
+OPTIONAL = {"triton"}  # kernels=auto does without
 SUBMISSION, COMPLIANCE, README = "submission.json", "compliance.json", "README.md"
 
 
@@ -129,12 +130,16 @@ def commands(seeds: Iterable[int], ranks: int, where: str) -> list[str]:
 
 
 def requirements(sources: Mapping[str, str], versions: Mapping[str, str | None]) -> list[str]:
-    """The distributions that the script's modules import, at these versions or those that are installed."""
+    """The distributions that the script's modules import, at these versions or those that are installed.
+
+    Optional ones are needed if `versions` has them: they were there when the script ran.
+    """
     trees = [ast.parse(source) for source in sources.values()]
     imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     named = {name for node in imports for name in _modules(node)}
     distributions = packages_distributions()
-    needed = {distributions[name][0] for name in {name.partition(".")[0] for name in named} if name in distributions}
+    there = {name for name, found in versions.items() if found} | (distributions.keys() - OPTIONAL)
+    needed = {distributions.get(name, [name])[0] for name in {name.partition(".")[0] for name in named} & there}
     return [
         f"{name}=={(versions.get(name) or version(name)).partition('+')[0]}"
         for name in sorted(needed - {"golf"})

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from runs import composed, run
 from submit.tiny import ABOUT, SEEDS
 
 from golf.errors import UserError
+from golf.submit.folder import requirements
 from golf.submit.submit import read_about, submit
 
 
@@ -60,7 +62,7 @@ def test_the_folder(copy):
     assert total == said["seed_results"]["42"]["total_bytes"]
     assert (folder / "artifact.golf").read_bytes() == (copy / "submission-runs/seed42/artifact.golf").read_bytes()
     packages = [line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()]
-    assert packages == ["brotli", "numpy", "sentencepiece", "torch"]
+    assert packages == ["brotli", "numpy", "sentencepiece", "torch", *(["triton"] if find_spec("triton") else [])]
     readme = (folder / "README.md").read_text()
     assert f"| 42 | {scores[0]:.5f} |" in readme
     assert "| `ttt.epochs` | 1 | 3 |" in readme
@@ -220,3 +222,9 @@ def test_the_script_is_of_what_made_the_score(tiny_submission):
     config = json.loads(log[1].removeprefix("config "))
     assert (config["trainer"]["steps"], config["ttt"]["epochs"]) == (2, 1)
     assert config["model"] == composed("experiment=tiny")["model"]
+
+
+def test_what_the_script_requires():
+    sources = {"a": "import json, triton.language as tl", "b": "from torch import nn"}
+    assert requirements(sources, {"torch": "2.9.0+cpu", "triton": "3.5.0"}) == ["torch==2.9.0", "triton==3.5.0"]
+    assert requirements(sources, {"torch": "2.9.0", "triton": None, "numpy": "2.4.0"}) == ["torch==2.9.0"]
