@@ -28,8 +28,8 @@ ROOT = ("seed", "device", "attention", "threads")
 GROUPS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
 MODULES = "modules.json"
 FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0}  # for text
-# Finds the modules M by their names. `get_source` is for whoever wants the text of a function, as Triton does; of a file
-# <name> nobody would ask for it.
+# Finds the modules M by their names. `get_source` is for whoever wants the text of a function, as Triton does; of a
+# file <name> nobody would ask for it.
 LOADER = """\
 import sys
 from importlib.util import spec_from_loader
