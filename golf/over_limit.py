@@ -19,7 +19,7 @@ CODEC_ANSWERS = 1.25  # bytes of entropy less, for one byte less in the file: on
 
 def check_size(work: Work) -> None:
     """Raise UserError if the artifact that was written, with the code, is larger than allowed. All files stay."""
-    record = work.files.record("quantize")
+    record = work.files.read_record("quantize")
     assert record is not None
     result = record["result"]
     over = result["artifact_bytes"] - work.room

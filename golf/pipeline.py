@@ -22,6 +22,7 @@ from golf.evaluation.probe import ProbeAt
 from golf.evaluation.stream import Stream, unigram
 from golf.events import Early, Events, Job, Listener
 from golf.input_model import with_model_of, with_seeds_of
+from golf.kernels import choose as kernels
 from golf.limits import TOTAL_BYTES
 from golf.model.attend import Attend, choose
 from golf.over_limit import check_size
@@ -62,12 +63,13 @@ def run(
         source = files.get(stages[0].reads[0])
         config, tokenizer = with_model_of(source, stages[0].reads[0], config, overridden)
         choices = {group: option for group, option in choices.items() if group != "model"}
-        if trained := files.record("train"):
+        if trained := files.read_record("train"):
             config = with_seeds_of(trained, config, overridden)
     elif config["input"] is not None:
         raise UserError(f"input={config['input']}: train reads none; leave it out, or leave train out of stages")
     device = pick_device(config["device"], config["threads"])
     attention, attend = choose(config["attention"], device)
+    _check_kernels(config, device)
     tracker, cache = build(config["tracker"]), build(config["cache"])
     tracker.check()
     cache.check()
@@ -197,6 +199,15 @@ def _choices(choices: Mapping[str, str], records: Mapping[str, Mapping[str, Any]
     return {**choices, **known}
 
 
+def _check_kernels(config: Mapping[str, Any], device: torch.device) -> None:
+    for group, part in config.items():
+        if isinstance(part, Mapping) and "kernels" in part:
+            try:
+                kernels.choose(part["kernels"], device.type)
+            except UserError as error:
+                raise UserError(f"{group}.{error}") from error
+
+
 def _check_writable(directory: Path) -> None:
     try:
         with tempfile.TemporaryFile(dir=directory):
@@ -210,7 +221,7 @@ def _records(stages: Sequence[Stage], files: RunFiles) -> dict[str, dict[str, An
     records: dict[str, dict[str, Any]] = {}
     read: dict[str, str] = {}
     for stage in reversed(STAGES):
-        record = files.record(stage.name)
+        record = files.read_record(stage.name)
         if record is None:
             continue
         made_input = stage.writes in read and record["output"] == {stage.writes: read[stage.writes]}
@@ -224,7 +235,7 @@ def _check_inputs(stages: Sequence[Stage], files: RunFiles) -> None:
     """Every file that a stage reads is made by a stage of this run, or there already and not made stale by one."""
     for stage in STAGES:
         if stage not in stages:
-            files.record(stage.name)  # readable, if it is there
+            files.read_record(stage.name)  # readable, if it is there
     for stage in stages:
         for name in stage.reads:
             maker = next(other for other in STAGES if other.writes == name)

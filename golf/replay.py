@@ -19,14 +19,20 @@ class Replayed:
     def __init__(self, model: GPT, function: Callable[..., Any], device: torch.device):
         self.model = model
         self.function = function
-        self.wanted = device.type == "cuda" and not model.kernels_on(device).COMPILED
+        self.device = device
         self._seen: set[Hashable] = set()
         self._graphs: dict[Hashable, tuple[torch.cuda.CUDAGraph, list[Tensor], Any]] = {}
         self._pool: Any = None
 
     def __call__(self, *inputs: Tensor) -> Any:
-        if not self.wanted:
-            return self.function(self.model, *inputs)
+        if self.is_recorded():
+            return self._replay(inputs)
+        return self.function(self.model, *inputs)
+
+    def is_recorded(self) -> bool:
+        return self.device.type == "cuda" and not self.model.kernels_on(self.device).COMPILED
+
+    def _replay(self, inputs: tuple[Tensor, ...]) -> Any:
         kind = (self._place(), *[(tensor.shape, tensor.dtype) for tensor in inputs])
         if kind not in self._seen:
             self._seen.add(kind)  # kernels are compiled, libraries choose theirs

@@ -47,7 +47,7 @@ class RunFiles:
         assert found is not None, name
         return found
 
-    def record(self, stage: str) -> dict[str, Any] | None:
+    def read_record(self, stage: str) -> dict[str, Any] | None:
         """What the stage wrote about itself, here or in the source. Raises UserError if that cannot be read."""
         found = self.find(record_name(stage)) if stage not in self.made else self.path(record_name(stage))
         if found is None:

@@ -3,6 +3,7 @@
 The tensors of the tests are too small to share, and threads that wait for each other are slow on a busy machine.
 """
 
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -40,3 +41,19 @@ def fresh_wandb():
     yield
     if "wandb" in sys.modules:
         sys.modules["wandb"].teardown()
+
+
+@pytest.fixture(scope="session")
+def tiny_submission(tmp_path_factory):
+    """What submit.tiny makes: to be read, and copied before it is changed. The processes of pytest-xdist share it."""
+    from submit.tiny import make  # imports torch
+
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny_submission"
+    root.mkdir(exist_ok=True)
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "made").exists():
+            make(root)
+            (root / "made").touch()
+    return root

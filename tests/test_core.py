@@ -20,13 +20,16 @@ CORE = (
     "golf.errors",
     "golf.evaluation",
     "golf.events",
+    "golf.kernels",
     "golf.model",
     "golf.optim",
     "golf.quantizer",
+    "golf.replay",
     "golf.train",
     "golf.ttt",
 )
-# Imports the whole core where the launcher's packages cannot be imported, and prints what golf consists of then.
+# Imports the whole core where the launcher's packages cannot be imported, and prints what golf consists of then. What
+# needs Triton is left out: not every machine has it.
 IMPORT_CORE = f"""
 import importlib, pkgutil, sys
 
@@ -39,7 +42,8 @@ sys.meta_path.insert(0, Blocker())
 for name in {CORE}:
     module = importlib.import_module(name)
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{{name}}."):
-        importlib.import_module(found.name)
+        if not found.name.endswith(("triton", "kernels.launch")):
+            importlib.import_module(found.name)
 print(*sorted(name for name in sys.modules if name.startswith("golf.")))
 """
 

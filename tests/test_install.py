@@ -17,8 +17,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def extra(name: str) -> list[Requirement]:
-    """What an extra of this package needs, other extras of it included."""
+    """What an extra of this package needs on this machine, other extras of it included."""
     needed = [Requirement(line) for line in PROJECT["optional-dependencies"][name]]
+    needed = [one for one in needed if one.marker is None or one.marker.evaluate()]
     included = [one for own in needed if own.name == PROJECT["name"] for other in own.extras for one in extra(other)]
     return [one for one in needed if one.name != PROJECT["name"]] + included
 

@@ -103,6 +103,18 @@ def test_git_state_of_a_clean_and_a_changed_checkout(checkout: Path) -> None:
     assert git_state(checkout) == {"commit": commit, "dirty": True}
 
 
+def test_what_the_commands_leave_in_a_checkout_does_not_change_it(checkout: Path) -> None:
+    for path in ("submission/README.md", "submission-runs/train_seed42.log", "report/report.html", "multirun/a/b"):
+        (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / path).write_text("")
+    shutil.copy(ROOT / ".gitignore", checkout)
+    git(checkout, "add", ".gitignore")
+    git(checkout, "commit", "-qm", "Ignore")
+    state = git_state(checkout)
+    assert state is not None
+    assert not state["dirty"]
+
+
 def test_git_state_is_none_inside_somebody_elses_repository(checkout: Path) -> None:
     site_packages = checkout / "venv" / "site-packages"
     site_packages.mkdir(parents=True)

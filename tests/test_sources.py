@@ -75,6 +75,11 @@ def test_the_users_helpers_are_followed(tmp_path: Path, monkeypatch: pytest.Monk
     assert not any(name.startswith("mine_package") for name in sys.modules)
 
 
+def test_all_kernels_count_whichever_are_chosen() -> None:
+    found = closure({"golf.model.gpt"}, lambda module: module.startswith("golf."))
+    assert {"golf.kernels.heads", "golf.kernels.heads_triton", "golf.kernels.launch"} <= found.keys()
+
+
 @pytest.mark.parametrize("name", ["_lzma", "no_such_module_at_all"])
 def test_what_has_no_source_is_refused(name: str) -> None:
     with pytest.raises(UserError, match=name):

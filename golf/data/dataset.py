@@ -80,6 +80,10 @@ class Dataset:
                 f"fewer than one sequence of {seq_len} + 1"
             )
         self.validation(seq_len)
+        scored = {self._contents[file].sha256: file for file in self.val_files}
+        for file in self.train_files:
+            if same := scored.get(self._contents[file].sha256):
+                raise UserError(f"{file}: a shard to train on holds what {same} is scored on; change data.train_glob")
         for file, contents in self._contents.items():
             if contents.largest >= vocab_size:
                 require_vocabulary(file, vocab_size, self.tokenizer)

@@ -36,18 +36,24 @@ class Ledger:
     out here, once they are scored. Positions are those of targets: the target at p is the token p + 1.
 
     A strategy sees nothing else of the stream, and the score is the ledger's: so a score that comes out of here keeps
-    the conditions 3 and 4. That the model keeps 1 and 2 is tried by `probe`, if there is one.
+    the conditions 3 and 4. That the model keeps 1 and 2 is tried by `probe`, if there is one. This finds mistakes, and
+    is no prison: Python lets a strategy that means to cheat reach what begins with an underscore, or read the files of
+    the data itself. Such code shows to whoever reads it.
     """
 
     def __init__(self, stream: Stream, windows: Windows, reader: Reader, probe: Probe | None = None):
         self.windows = windows  # that cover the stream, for a strategy to plan with
-        self.num_targets = stream.num_targets
         self.device = stream.tokens.device
         self._stream = stream
         self._reader = reader
         self._probe = probe
         self._tally = Tally(stream)
         self._handed_out = 0
+
+    @property
+    def num_targets(self) -> int:
+        """How many targets there are to score."""
+        return self._stream.num_targets
 
     @property
     def scored(self) -> int:
@@ -60,6 +66,8 @@ class Ledger:
         progress: hears about how many targets are scored so far. Raises IllegalScore.
         """
         self._check(windows)
+        if len(windows) == 0:
+            return
         if self._probe is not None:
             self._probe(model, self._stream, self._reader, windows)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -77,15 +85,16 @@ class Ledger:
 
     def sequences(self, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (len(starts), length) to train on. Raises IllegalScore if one is not scored yet."""
-        last = int((starts + length).max(initial=0))
-        if last > self.scored:
+        starts = starts.astype(np.int64)  # of a narrow type, an end could wrap around
+        early = starts[starts + length > self.scored]
+        if len(early):
             raise IllegalScore(
-                f"{SCORE_FIRST}: the target at {max(self.scored, last - length)} is asked for to train on, and only "
+                f"{SCORE_FIRST}: the target at {max(self.scored, early.min())} is asked for to train on, and only "
                 f"{self.scored} targets are scored"
             )
         if starts.min(initial=0) < 0:
             raise IllegalScore(f"{ONE_PASS}: a sequence from {starts.min()} lies before the stream")
-        self._handed_out = max(self._handed_out, last)
+        self._handed_out = max(self._handed_out, int((starts + length).max(initial=0)))
         return self._stream.sequences(starts, length)
 
     def close(self) -> Score | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from golf import dist
 from golf.evaluation.ledger import IllegalScore
@@ -22,12 +23,15 @@ ROWS_AT_ONCE = 1024
 
 
 class ProbeAt:
-    """At `count` places spread evenly over the stream, the window that scores the place is read a second time with all
-    tokens changed from there on, as the model is at that moment. Then
+    """At `count` places spread evenly over the stream, the window that scores the place is read again, beside its
+    neighbour, with all tokens changed from there on, as the model is at that moment. Then
 
-    - no loss before the place may move (condition 1);
+    - no loss before the place may move, in either window (condition 1);
     - the losses of all words of the vocabulary at the place make probabilities that sum to one, and the evaluation
       reports this loss for the target as it is and as it was changed (condition 2).
+
+    This finds a model that looks ahead, in its own window or in another one that is read with it. It is no proof: what
+    a model does at other places, or does not do while it is tried, stays unseen.
     """
 
     def __init__(self, count: int, num_targets: int):
@@ -41,7 +45,8 @@ class ProbeAt:
         for place in [place for place in self.places if begin <= place < end]:
             if dist.is_main():
                 i = int(np.searchsorted(windows.end, place, side="right"))
-                self._try(model, stream, reader, windows[i : i + 1], place)
+                beside = max(min(i, len(windows) - 2), 0)  # the next window holds what this one has to predict
+                self._try(model, stream, reader, windows[beside : beside + 2], i - beside, place)
             self.tried += 1
 
     def facts(self) -> dict[str, Any]:
@@ -49,32 +54,43 @@ class ProbeAt:
         return {"probed": self.tried, "causality": self.moved, "normalisation": self.unnormalised}
 
     @torch.no_grad()
-    def _try(self, model: GPT, stream: Stream, reader: Reader, window: Windows, place: int) -> None:
-        start = int(window.start[0])
-        at = max(min(place - start, window.seq_len - 2), 0)  # in the window, and its target an input too
-        as_it_is = stream.part(start, start + window.seq_len)
-        whole = Windows(np.array([0]), np.array([0]), window.end - start, window.seq_len)  # every target of it
+    def _try(self, model: GPT, stream: Stream, reader: Reader, windows: Windows, row: int, place: int) -> None:
+        """`row`: of the windows, the one that scores the place."""
+        begin, seq_len = int(windows.start.min()), windows.seq_len
+        start, lengths = windows.start - begin, windows.end - windows.start
+        every = Windows(start, start, start + lengths, seq_len)  # score every target of them
+        at = max(min(place - int(windows.start[row]), seq_len - 2), 0)  # in its window, and its target an input too
+        here = int(start[row]) + at
+        as_it_is = stream.part(begin, int(windows.start.max()) + seq_len)
         vocabulary = model.tok_emb.num_embeddings
-        changed = as_it_is.part(0, window.seq_len)
-        changed.tokens[at + 1 :] = (changed.tokens[at + 1 :] + 1) % vocabulary  # the target at `at` and what follows
-        losses, others = (torch.cat(list(reader.losses(model, each, whole))) for each in (as_it_is, changed))
-        if not losses.isfinite().all():
+        changed = as_it_is.part(0, as_it_is.num_targets)
+        changed.tokens[here + 1 :] = (changed.tokens[here + 1 :] + 1) % vocabulary  # the target here and what follows
+        losses, others = (torch.cat(list(reader.losses(model, each, every))) for each in (as_it_is, changed))
+        positions = torch.cat([torch.arange(*ends) for ends in zip(start, every.end, strict=True)]).to(losses.device)
+        scored = positions >= torch.from_numpy(np.repeat(windows.first - begin, lengths)).to(losses.device)
+        if not losses[scored].isfinite().all():
             return  # whoever takes the score says so
-        moved = (losses[:at] - others[:at]).abs()
-        self.moved = max(self.moved, moved.max().item() if at else 0.0)
+        moved = torch.where(positions < here, _apart(losses, others), 0.0)
+        self.moved = max(self.moved, moved.max().item())
         if self.moved > CAUSALITY_TOLERANCE[losses.device.type]:
-            position = start + int(moved.argmax())
-            raise IllegalScore(f"{CAUSAL}: the loss at {position} moves when the tokens after {start + at} are changed")
+            first, last = begin + int(positions[moved.argmax()]), begin + here
+            raise IllegalScore(f"{CAUSAL}: the loss at {first} moves when the tokens after {last} are changed")
 
-        ids, _ = as_it_is.sequences(whole.start, window.seq_len)
+        ids, _ = as_it_is.sequences(start, seq_len)
         # Of all positions, as above: another number of rows may be rounded another way.
-        every = reader.logits(model, ids, torch.from_numpy(whole.positions()).to(ids.device))
-        logits = every[at : at + 1]
+        flat = int(lengths[:row].sum()) + at
+        logits = reader.logits(model, ids, torch.from_numpy(every.positions()).to(ids.device))[flat : flat + 1]
         words = torch.arange(vocabulary, device=ids.device)
         nats = torch.cat([reader.nats(logits.expand(len(some), -1), some) for some in words.split(ROWS_AT_ONCE)])
-        errors = [abs((-nats.double()).exp().sum().item() - 1)]
+        total = (-nats.double()).exp().sum()
+        errors = [_apart(total, torch.ones_like(total))]
         reported = [(losses, as_it_is), (others, changed)]
-        errors += [abs((found[at] - nats[text.tokens[at + 1]]).item()) for found, text in reported]
-        self.unnormalised = max(self.unnormalised, *errors)
+        errors += [_apart(found[flat], nats[text.tokens[here + 1]]) for found, text in reported]
+        self.unnormalised = max(self.unnormalised, *(error.item() for error in errors))
         if self.unnormalised > NORMALISATION_TOLERANCE:
-            raise IllegalScore(f"{NORMALISED}: at {start + at} it is off by {self.unnormalised:.3g}")
+            raise IllegalScore(f"{NORMALISED}: at {begin + here} it is off by {self.unnormalised:.3g}")
+
+
+def _apart(ones: Tensor, others: Tensor) -> Tensor:
+    """How far apart losses are; infinitely, where one is not a number."""
+    return torch.where(ones == others, 0.0, (ones - others).abs()).nan_to_num(torch.inf, torch.inf)

@@ -60,7 +60,7 @@ class _CrossEntropy(torch.autograd.Function):
         return nats.mean()
 
     @staticmethod
-    def backward(ctx: Any, dloss: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dloss: Tensor) -> Any:
         flat, weight, dlogits = ctx.saved_tensors
         dhidden = dembedding = None
         if ctx.needs_input_grad[0]:

@@ -132,7 +132,7 @@ class _Heads(torch.autograd.Function):
         return queries, keys, values, values.view_as(values)
 
     @staticmethod
-    def backward(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor | None, dv2: Tensor | None) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor | None, dv2: Tensor | None) -> Any:
         x, weight, qkv, gain, cos, sin = ctx.saved_tensors
         rows, length = x.numel() // x.size(-1), x.size(1)
         sizes = ctx.sizes

@@ -55,7 +55,7 @@ class _Linear(torch.autograd.Function):
         return F.linear(x, used)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> Any:
         x, weight, scale, used = ctx.saved_tensors
         dx = dweight = dscale = None
         if ctx.needs_input_grad[0]:

@@ -148,7 +148,7 @@ class _MLP(torch.autograd.Function):
         return F.linear(post, scaled).view(x.shape)
 
     @staticmethod
-    def backward(ctx: Any, dout: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dout: Tensor) -> Any:
         flat, fc, scaled, proj, scale, pre, post = ctx.saved_tensors
         shape, dout = dout.shape, dout.flatten(0, -2)
         dpre = torch.empty_like(post)

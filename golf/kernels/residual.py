@@ -46,6 +46,7 @@ def residual(
         state = skip.weight.to(x.dtype) * skip.state
         x = x + state if skip.gate is None else torch.lerp(state, x, torch.sigmoid(skip.gate.to(x.dtype)))
     if mix is not None:
+        assert x0 is not None
         mix = mix.to(x.dtype)
         x = mix[0] * x + mix[1] * x0
     normed = norm(x) * scale

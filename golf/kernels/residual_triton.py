@@ -181,7 +181,7 @@ class _Residual(torch.autograd.Function):
         return total, terms[0] if alone else x, normed, normed.view_as(normed), x0
 
     @staticmethod
-    def backward(ctx: Any, dtotal: Tensor, dx: Tensor, dnormed: Tensor, dagain: Tensor, dx0: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dtotal: Tensor, dx: Tensor, dnormed: Tensor, dagain: Tensor, dx0: Tensor) -> Any:
         mix, x0, state, w, g, *kept = ctx.saved_tensors
         first = kept[0]
         rows, width = first.numel() // first.size(-1), first.size(-1)

@@ -90,7 +90,7 @@ class _ExcludeSelf(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor, Tensor]:
         y, v = ctx.saved_tensors
         dout = dout if dout.stride(-1) == 1 else dout.contiguous()
         dy, dv = y.new_empty(y.shape), v.new_empty(v.shape)

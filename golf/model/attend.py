@@ -59,7 +59,7 @@ class Hybrid(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:
         backward = import_module("flash_attn.cute.interface")._flash_attn_bwd
         q, k, v, y, lse = ctx.saved_tensors
         same = torch.are_deterministic_algorithms_enabled()

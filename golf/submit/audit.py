@@ -1,13 +1,14 @@
 """Is it a submission that a reviewer can believe? The four conditions, the three budgets, provenance and logs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from golf.build import module_of
 from golf.limits import EVAL_SECONDS, TOTAL_BYTES, TRAIN_SECONDS
 from golf.provenance import code_digest
 from golf.report.runs import differing
-from golf.submit.evidence import Seed
+from golf.submit.evidence import ScriptLog, Seed
 
 
 @dataclass(frozen=True)
@@ -34,43 +35,60 @@ class Audit:
 
 def audit(seeds: Sequence[Seed], script_sha256: str) -> Audit:
     """Look at all seeds together; `script_sha256` is that of the packed script."""
-    return Audit([*_conditions(seeds), *_budgets(seeds), *_provenance(seeds), *_logs(seeds, script_sha256)])
+    results = [{stage: record["result"] for stage, record in seed.run.records.items()} for seed in seeds]
+    facts = [facts_of_final(of_seed) for of_seed in results]
+    return Audit(
+        [
+            *_probed(facts),
+            *ledgers(facts, [seed.run.val_targets for seed in seeds]),
+            *budgets([seed.figures for seed in seeds]),
+            *_provenance(seeds),
+            referee([seed.run.config["evaluation"] for seed in seeds]),
+            *logs({seed.seed: seed.log for seed in seeds}, script_sha256),
+            _data(seeds),
+        ]
+    )
 
 
-def _conditions(seeds: Sequence[Seed]) -> list[Check]:
-    """From what ledger and probe wrote down during the pass that made the score."""
-    facts = [_facts_of_final(seed) for seed in seeds]
+def facts_of_final(results: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What ledger and probe wrote down during the pass whose score counts; from the results of the stages."""
+    ttt = results["ttt"]
+    return ttt["facts"] if ttt["ttt"] is not None else results["evaluate"]["facts"]["sliding"]
+
+
+def _probed(facts: Sequence[Mapping[str, Any]]) -> list[Check]:
     probed = min(each.get("probed", 0) for each in facts)
     moved = max(each.get("causality", 0.0) for each in facts)
     off = max(each.get("normalisation", 0.0) for each in facts)
-    whole = all(each["targets"] == seed.run.val_targets for each, seed in zip(facts, seeds, strict=True))
     tried = f"at {probed} places of each pass"
-    first = all(each["handed_out"] <= each["targets"] for each in facts)
-    ledger = "the ledger handed out no token before it was scored"
-    once = f"each of {facts[0]['targets']:,} targets was scored once, in order"
     return [
         Check("condition 1: causal", probed > 0, f"no loss moved by more than {moved:.1g} nats, tried {tried}"),
         Check("condition 2: normalised", probed > 0, f"probabilities sum to 1 within {off:.1g}, tried {tried}"),
+    ]
+
+
+def ledgers(facts: Sequence[Mapping[str, Any]], targets: Sequence[int | None]) -> list[Check]:
+    """facts, targets: of each seed what its ledger wrote down, and how many targets its data have."""
+    first = all(each["handed_out"] <= each["targets"] for each in facts)
+    ledger = "the ledger handed out no token before it was scored"
+    whole = all(each["targets"] == there for each, there in zip(facts, targets, strict=True))
+    once = f"each of {facts[0]['targets']:,} targets was scored once, in order"
+    return [
         Check("condition 3: score before update", first, ledger if first else "tokens were handed out before"),
         Check("condition 4: one pass", whole, once if whole else "not every target was scored"),
     ]
 
 
-def _facts_of_final(seed: Seed) -> Mapping[str, Any]:
-    """Of the pass whose score counts."""
-    ttt = seed.run.records["ttt"]["result"]
-    return ttt["facts"] if ttt["ttt"] is not None else seed.run.records["evaluate"]["result"]["facts"]["sliding"]
-
-
-def _budgets(seeds: Sequence[Seed]) -> list[Check]:
-    budgets = (
+def budgets(figures: Sequence[Mapping[str, float]]) -> list[Check]:
+    """figures: of each seed (golf.submit.evidence)."""
+    limits = (
         ("train_seconds", "training and GPTQ", TRAIN_SECONDS, "s"),
         ("eval_seconds", "evaluation", EVAL_SECONDS, "s"),
         ("total_bytes", "code and artifact", TOTAL_BYTES, "bytes"),
     )
     checks = []
-    for name, what, limit, unit in budgets:
-        most = max(seed.figures[name] for seed in seeds)
+    for name, what, limit, unit in limits:
+        most = max(of_seed[name] for of_seed in figures)
         found = f"{most:,.0f} of {limit:,.0f} {unit} at most, {limit - most:,.0f} left"
         checks.append(Check(f"budget: {what}", most <= limit, found, limit - most))
     return checks
@@ -103,18 +121,28 @@ def _provenance(seeds: Sequence[Seed]) -> list[Check]:
     ]
 
 
-def _logs(seeds: Sequence[Seed], script_sha256: str) -> list[Check]:
-    """Written by this very script, to its end, on the data of the runs."""
-    missing = [str(seed.seed) for seed in seeds if seed.log is None or seed.log.score is None]
-    others = [str(seed.seed) for seed in seeds if seed.log is not None and seed.log.sha256 != script_sha256]
+def referee(evaluations: Iterable[Mapping[str, Any]]) -> Check:
+    """evaluations: that group of each configuration."""
+    foreign = sorted({module for module in map(module_of, evaluations) if module.partition(".")[0] != "golf"})
+    whose = f"by {', '.join(foreign)}, which no ledger of golf vouches for" if foreign else "by golf's own ledger"
+    return Check("provenance: evaluation", not foreign, whose)
+
+
+def logs(by_seed: Mapping[int, ScriptLog | None], script_sha256: str) -> list[Check]:
+    """Written by this very script, to its end."""
+    missing = [str(seed) for seed, log in by_seed.items() if log is None or log.score is None]
+    others = [str(seed) for seed, log in by_seed.items() if log is not None and log.sha256 != script_sha256]
     whole, own = not missing, not others
-    elsewhere = [str(seed.seed) for seed in seeds if seed.log is not None and not _same_data(seed)]
-    data = f"on other data than the run: seed {', '.join(elsewhere)}" if elsewhere else "on the data of the runs"
     return [
         Check("logs: complete", whole, "one for each seed" if whole else f"missing for seed {', '.join(missing)}"),
         Check("logs: by the script", own, script_sha256 if own else f"of another script: seed {', '.join(others)}"),
-        Check("logs: data", not elsewhere, data),
     ]
+
+
+def _data(seeds: Sequence[Seed]) -> Check:
+    elsewhere = [str(seed.seed) for seed in seeds if seed.log is not None and not _same_data(seed)]
+    data = f"on other data than the run: seed {', '.join(elsewhere)}" if elsewhere else "on the data of the runs"
+    return Check("logs: data", not elsewhere, data)
 
 
 def _same_data(seed: Seed) -> bool:

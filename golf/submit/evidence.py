@@ -1,7 +1,7 @@
 """What is known of each seed: what the framework's run left, and the log that the packed script wrote."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,22 @@ from golf.report.runs import Run
 
 @dataclass(frozen=True)
 class ScriptLog:
-    """A log of the packed script, read back (see golf.submit.script). finished: by stage, its `result` among others."""
+    """A log of the packed script, read back (see golf.submit.script). lines: the word and the fields of each after the
+    first two; finished: by stage, its `result` among others."""
 
     path: Path
     sha256: str
     config: Mapping[str, Any]
+    lines: Sequence[tuple[str, Mapping[str, Any]]]
     machine: Mapping[str, Any]
     data: Mapping[str, Any]
     finished: Mapping[str, Mapping[str, Any]]
     score: Mapping[str, Any] | None
+
+    @property
+    def results(self) -> dict[str, Mapping[str, Any]]:
+        """Of each stage that ended."""
+        return {stage: fields["result"] for stage, fields in self.finished.items()}
 
 
 def read_log(path: Path) -> ScriptLog:
@@ -35,8 +42,8 @@ def read_log(path: Path) -> ScriptLog:
         machine, data = told["machine"], told["data"]
         finished = {fields["stage"]: fields for word, fields in lines if word == "finished"}
         score = next((fields for word, fields in lines if word == "score"), None)
-        return ScriptLog(path, digest, json.loads(config), machine, data, finished, score)
-    except (ValueError, OSError, LookupError) as error:
+        return ScriptLog(path, digest, json.loads(config), lines, machine, data, finished, score)
+    except (ValueError, OSError, LookupError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: is no log of a packed script ({error})") from error
 
 
@@ -55,14 +62,23 @@ class Seed:
     def figures(self) -> dict[str, float]:
         """Scores, bytes and seconds: the log's, or the framework's as long as there is none."""
         if self.log is not None and self.log.score is not None:
-            results = {stage: fields["result"] for stage, fields in self.log.finished.items()}
-            scored = self.log.score
-        else:
-            results = {stage: record["result"] for stage, record in self.run.records.items()}
-            scored = self.run.results
-        seconds = {
-            "train_seconds": results["train"]["seconds"] + results["quantize"]["seconds"]["quantize"],
-            "eval_seconds": sum(results["evaluate"]["seconds"].values()) + results["ttt"]["seconds"],
-        }
-        names = ("val_bpb", "val_loss", "artifact_bytes", "code_bytes", "total_bytes")
-        return {name: scored[name] for name in names} | seconds
+            return figures(self.log.results, self.log.score)
+        return figures({stage: record["result"] for stage, record in self.run.records.items()}, self.run.results)
+
+    @property
+    def machine(self) -> Mapping[str, Any]:
+        """Device, ranks and torch: the log's, or the framework's as long as there is none."""
+        if self.log is not None:
+            return self.log.machine
+        made = self.run.results["provenance"]
+        return {"device": made["device"]["name"], "ranks": made["ranks"], "torch": made["versions"]["torch"]}
+
+
+def figures(results: Mapping[str, Mapping[str, Any]], score: Mapping[str, Any]) -> dict[str, float]:
+    """Scores, bytes and seconds, from the results of the stages and from what counts in the end."""
+    seconds = {
+        "train_seconds": results["train"]["seconds"] + results["quantize"]["seconds"]["quantize"],
+        "eval_seconds": sum(results["evaluate"]["seconds"].values()) + results["ttt"]["seconds"],
+    }
+    names = ("val_bpb", "val_loss", "artifact_bytes", "code_bytes", "total_bytes")
+    return {name: score[name] for name in names} | seconds

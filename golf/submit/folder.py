@@ -4,23 +4,28 @@ import ast
 import hashlib
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
+from platform import python_version
 from statistics import fmean, stdev
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from golf.atomic import replacing, write_json
+from golf.data.digest import sha256
+from golf.provenance import code_digest
 from golf.run_files import ARTIFACT
 from golf.submit.audit import Audit
 from golf.submit.evidence import Seed
 from golf.submit.pack import modules
 
-SCRIPT = "train_gpt.py"
+SCRIPT, REQUIREMENTS = "train_gpt.py", "requirements.txt"
+OPTIONAL = {"triton"}  # kernels=auto does without
+SUBMISSION, COMPLIANCE, README = "submission.json", "compliance.json", "README.md"
 
 
 @dataclass(frozen=True)
@@ -34,97 +39,109 @@ class About:
     track: str
 
 
-def write_folder(
-    folder: Path,
-    about: About,
-    script: bytes,
-    config: Mapping[str, Any],
-    seeds: Sequence[Seed],
-    audit: Audit,
-    changes: Sequence[tuple[str, str, str]],
-) -> None:
-    """Write every file but the logs that are not there yet. config: what the script holds; changes: key, value here and
-    value of the record."""
+@dataclass(frozen=True)
+class Told:
+    """What the folder's texts are made from. figures: by seed (golf.submit.evidence); machine: device, ranks and torch,
+    as the log has them; changes: key, value here and value of the record."""
+
+    about: About
+    figures: Mapping[int, Mapping[str, float]]
+    machine: Mapping[str, Any]
+    audit: Audit
+    changes: Sequence[tuple[str, str, str]]
+
+
+def write_folder(folder: Path, told: Told, script: bytes, config: Mapping[str, Any], seeds: Sequence[Seed]) -> None:
+    """Write every file but the logs that are not there yet. config: what the script holds.
+
+    submission.json is written last and holds the digests of all others: a folder that was changed afterwards says so.
+    """
+    versions = seeds[0].run.results["provenance"]["versions"]
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / SCRIPT, script)
-    _write(folder / "requirements.txt", "\n".join(requirements(config, seeds[0].run.results)).encode() + b"\n")
-    write_json(folder / "compliance.json", audit.as_json())
-    write_json(folder / "submission.json", submission(about, seeds, audit))
-    readme = Environment(
+    _write(folder / REQUIREMENTS, "\n".join(requirements(modules(config), versions)).encode() + b"\n")
+    write_json(folder / COMPLIANCE, told.audit.as_json())
+    _write(folder / README, readme(told).encode())
+    written = [SCRIPT, REQUIREMENTS, COMPLIANCE, README]
+    first = seeds[0]
+    made = first.run.directory if first.log is None else first.log.path.parent / f"seed{first.seed}"
+    copied = [made / ARTIFACT, *(seed.log.path for seed in seeds if seed.log is not None)]
+    for path in copied:
+        if path.is_file():
+            shutil.copy(path, folder / path.name)
+            written.append(path.name)
+    files = {name: sha256(folder / name) for name in sorted(written)}
+    stated = {"date": date.today().isoformat(), "packed_by": packed_by(), "files": files}
+    write_json(folder / SUBMISSION, submission(told) | stated)
+
+
+def submission(told: Told) -> dict[str, Any]:
+    """submission.json, but for the date, what packed the script, and the files."""
+    scores = [each["val_bpb"] for each in told.figures.values()]
+    return {
+        **asdict(told.about),
+        "val_bpb": fmean(scores),
+        "val_loss": fmean(each["val_loss"] for each in told.figures.values()),
+        "val_bpb_std": stdev(scores) if len(scores) > 1 else None,
+        "seeds": list(told.figures),
+        "seed_results": {str(seed): dict(each) for seed, each in told.figures.items()},
+        "hardware": hardware(told.machine),
+        "pytorch_version": told.machine["torch"],
+        "compliance": told.audit.as_json()["verdict"],
+    }
+
+
+def readme(told: Told) -> str:
+    """README.md."""
+    template = Environment(
         loader=PackageLoader("golf.submit", ""),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     ).get_template("README.md.j2")
-    scores = [seed.figures["val_bpb"] for seed in seeds]
-    text = readme.render(
-        about=about,
-        seeds=seeds,
+    scores = [each["val_bpb"] for each in told.figures.values()]
+    return template.render(
+        about=told.about,
+        figures=told.figures,
         mean=fmean(scores),
         std=stdev(scores) if len(scores) > 1 else None,
-        hardware=hardware(seeds),
-        changes=changes,
-        audit=audit,
-        commands=commands(seeds, ""),
+        hardware=hardware(told.machine),
+        changes=told.changes,
+        audit=told.audit,
+        commands=commands(told.figures, told.machine["ranks"], ""),
     )
-    _write(folder / "README.md", text.encode())
-    first = seeds[0]
-    made = first.run.directory if first.log is None else first.log.path.parent / f"seed{first.seed}"
-    if (made / ARTIFACT).is_file():
-        shutil.copy(made / ARTIFACT, folder / ARTIFACT)
-    for seed in seeds:
-        if seed.log is not None:
-            shutil.copy(seed.log.path, folder / seed.log.path.name)
 
 
-def submission(about: About, seeds: Sequence[Seed], audit: Audit) -> dict[str, Any]:
-    """submission.json."""
-    figures = {str(seed.seed): seed.figures for seed in seeds}
-    scores = [each["val_bpb"] for each in figures.values()]
-    versions = seeds[0].run.results["provenance"]["versions"]
-    return {
-        **{key: value for key, value in asdict(about).items() if key != "track"},
-        "date": date.today().isoformat(),
-        "track": about.track,
-        "val_bpb": fmean(scores),
-        "val_loss": fmean(each["val_loss"] for each in figures.values()),
-        "val_bpb_std": stdev(scores) if len(scores) > 1 else None,
-        "seeds": [seed.seed for seed in seeds],
-        "seed_results": figures,
-        "hardware": hardware(seeds),
-        "pytorch_version": versions["torch"],
-        "compliance": audit.as_json()["verdict"],
-    }
+def packed_by() -> dict[str, str]:
+    """What has to be the same for the same configuration to be packed into the same script."""
+    return {"code_sha256": code_digest(), "python": python_version(), "python-minifier": version("python-minifier")}
 
 
-def hardware(seeds: Sequence[Seed]) -> str:
+def hardware(machine: Mapping[str, Any]) -> str:
     """As in `8×NVIDIA H100 80GB HBM3`."""
-    provenance = seeds[0].run.results["provenance"]
-    log = seeds[0].log
-    ranks, name = provenance["ranks"], provenance["device"]["name"]
-    if log is not None:
-        ranks, name = log.machine["ranks"], log.machine["device"]
-    return f"{ranks}×{name}"
+    return f"{machine['ranks']}×{machine['device']}"
 
 
-def commands(seeds: Sequence[Seed], where: str) -> list[str]:
+def commands(seeds: Iterable[int], ranks: int, where: str) -> list[str]:
     """What to type for each seed; `where` is the directory of the script, as a prefix."""
-    ranks = seeds[0].run.results["provenance"]["ranks"]
     start = "python" if ranks == 1 else f"torchrun --standalone --nproc_per_node={ranks}"
-    return [f"{start} {where}{SCRIPT} --seed {seed.seed} --data DIR" for seed in seeds]
+    return [f"{start} {where}{SCRIPT} --seed {seed} --data DIR" for seed in seeds]
 
 
-def requirements(config: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
-    """The distributions that the script imports, at the versions of the run."""
-    trees = [ast.parse(source) for source in modules(config).values()]
+def requirements(sources: Mapping[str, str], versions: Mapping[str, str | None]) -> list[str]:
+    """The distributions that the script's modules import, at these versions or those that are installed.
+
+    Optional ones are needed if `versions` has them: they were there when the script ran.
+    """
+    trees = [ast.parse(source) for source in sources.values()]
     imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     named = {name for node in imports for name in _modules(node)}
     distributions = packages_distributions()
-    needed = {distributions[name][0] for name in {name.partition(".")[0] for name in named} if name in distributions}
-    known = results["provenance"]["versions"]
+    there = {name for name, found in versions.items() if found} | (distributions.keys() - OPTIONAL)
+    needed = {distributions.get(name, [name])[0] for name in {name.partition(".")[0] for name in named} & there}
     return [
-        f"{name}=={(known.get(name) or version(name)).partition('+')[0]}"
+        f"{name}=={(versions.get(name) or version(name)).partition('+')[0]}"
         for name in sorted(needed - {"golf"})
         if name not in sys.stdlib_module_names
     ]

@@ -1,9 +1,11 @@
 """One script that stands alone: the modules that a run's configuration needs, minified, compressed, self-extracting."""
 
+import ast
 import hashlib
 import json
 import lzma
 import os
+import re
 import sys
 from base64 import b85encode
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,9 @@ from typing import Any
 
 from golf.build import module_of
 from golf.cache.entries import cached, user_cache
+from golf.kernels.choose import may_be_triton
 from golf.quantizer.quantizer import SDClipQuantizer
+from golf.replay import Replayed
 from golf.sources import closure, source_of
 from golf.submit import script
 from golf.submit.shake import shaken
@@ -23,8 +27,9 @@ from golf.submit.shake import shaken
 ROOT = ("seed", "device", "attention", "threads")
 GROUPS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
 MODULES = "modules.json"
-FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}  # for text
-# Finds the modules M by their names; `get_source` is for what asks for the source of a function.
+FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0}  # for text
+# Finds the modules M by their names. `get_source` is for whoever wants the text of a function, as Triton does; of a
+# file <name> nobody would ask for it.
 LOADER = """\
 import sys
 from importlib.util import spec_from_loader
@@ -34,11 +39,13 @@ class L:
   if n in M:return spec_from_loader(n,s,is_package=any(m.startswith(n+'.')for m in M))
  def create_module(s,p):0
  def get_source(s,n):return M[n]
- def exec_module(s,m):n=m.__name__;exec(compile(M[n],'<'+n+'>','exec'),m.__dict__)
+ def exec_module(s,m):n=m.__name__;exec(compile(M[n],n,'exec'),m.__dict__)
 sys.meta_path.insert(0,L())
 from golf.submit.script import main
 main(C,Path(F))
 """
+# The payload is on a line of its own: a traceback shows the line that runs it.
+SELF_EXTRACTING = b"import lzma,base64\nF=__file__\nP=b'%b'\nexec(lzma.decompress(base64.b85decode(P)))\n"
 
 
 def pack(config: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
@@ -48,10 +55,13 @@ def pack(config: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
     sentencepiece and the package of the codec.
     """
     packed = packed_config(config, data)
-    sources = modules(packed)
-    program = f"M={json.dumps(sources, ensure_ascii=False)}\nC={packed!r}\n{LOADER}"
-    squeezed = b85encode(lzma.compress(program.encode(), lzma.FORMAT_ALONE, filters=[FILTER]))
-    return b"import lzma,base64\nF=__file__\nexec(lzma.decompress(base64.b85decode(b'%b')))\n" % squeezed
+    text = program(modules(packed), packed).encode()
+    return SELF_EXTRACTING % b85encode(lzma.compress(text, lzma.FORMAT_ALONE, filters=[FILTER]))
+
+
+def program(sources: Mapping[str, str], packed: Mapping[str, Any]) -> str:
+    """What the script runs once it has extracted itself."""
+    return f"M={json.dumps(sources, ensure_ascii=False)}\nC={packed!r}\n{LOADER}"
 
 
 def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,8 +71,8 @@ def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[st
         "_target_": "golf.data.shards.Shards",
         "path": None,
         "tokenizer": data["tokenizer"]["file"],
-        "train_glob": _glob([shard["file"] for shard in data["train"]]),
-        "val_glob": _glob([shard["file"] for shard in data["val"]]),
+        "train_glob": config["data"].get("train_glob") or _glob([shard["file"] for shard in data["train"]]),
+        "val_glob": config["data"].get("val_glob") or _glob([shard["file"] for shard in data["val"]]),
         "val_tokens": config["data"]["val_tokens"],
         "seed": script.SEEDED if seed == config["seed"] else seed,
         "order": config["data"]["order"],
@@ -78,6 +88,8 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
     # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
     off = set() if config["quantizer"].get("fit_bytes") else {SDClipQuantizer.is_to_fit.__name__}
+    if not any(may_be_triton(part["kernels"]) for part in parts if "kernels" in part):
+        off |= {may_be_triton.__name__, Replayed.is_recorded.__name__}
     reached = closure({script.__name__, *targets}, lambda module: module.partition(".")[0] == "golf")
 
     def build(directory: Path) -> None:
@@ -104,15 +116,20 @@ def _minify(source: str, rename_locals: bool) -> str:
     import python_minifier  # after the cache has been looked into
     from python_minifier import RemoveAnnotationsOptions
 
-    return python_minifier.minify(
+    has_kernels = "@triton.jit" in source  # Triton reads their text, and annotations say which parameters are constant
+    small = python_minifier.minify(
         source,
-        # Of a class they say what its fields are.
-        remove_annotations=RemoveAnnotationsOptions(remove_class_attribute_annotations=False),
+        remove_annotations=RemoveAnnotationsOptions(
+            remove_argument_annotations=not has_kernels,
+            remove_class_attribute_annotations=False,  # they say what its fields are
+        ),
         remove_literal_statements=True,
         remove_asserts=True,
-        rename_locals=rename_locals,
+        rename_locals=rename_locals and not has_kernels,
         hoist_literals=False,  # it would compress worse
     )
+    spaced = re.sub(r"^\t+", lambda tabs: " " * len(tabs[0]), small, flags=re.MULTILINE)  # JSON writes \t for a tab
+    return spaced if ast.dump(ast.parse(spaced)) == ast.dump(ast.parse(small)) else small  # in a text, a tab stays
 
 
 def _glob(names: Sequence[str]) -> str:

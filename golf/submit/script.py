@@ -19,7 +19,7 @@ from golf.evaluation.stream import Stream
 from golf.events import Listener
 from golf.limits import TOTAL_BYTES
 from golf.model.attend import choose
-from golf.run_files import RunFiles
+from golf.run_files import ARTIFACT, RunFiles
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, Work
@@ -53,20 +53,21 @@ def main(config: dict[str, Any], script: Path) -> None:
 
     config: of the groups that stages build, and the root keys seed, device, attention and threads; `script` is the file
     that is run. Writes seed<seed>/ with checkpoint and artifact, and train_seed<seed>.log (or evaluate.log) with the
-    script's SHA-256, the configuration, every curve point and the scores.
+    script's SHA-256, the configuration, every curve point, the artifact's SHA-256 and the scores.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=config["seed"])
     parser.add_argument("--data", default="data", help="directory of the shards and the tokenizer")
     parser.add_argument("--evaluate", metavar="ARTIFACT", help="score it and train nothing")
     asked = parser.parse_args()
+    for pattern in (config["data"][key] for key in ("tokenizer", "train_glob", "val_glob")):
+        if not any(Path(asked.data).glob(pattern)):
+            parser.error(f"--data {asked.data}: no {pattern} there")
+    if asked.evaluate and not Path(asked.evaluate).is_file():
+        parser.error(f"--evaluate {asked.evaluate}: no such file")
     if "RANK" in os.environ:
         dist.start()
-    config["seed"] = asked.seed
-    data = config["data"]
-    data |= {"path": asked.data, "tokenizer": str(Path(asked.data, data["tokenizer"]))}
-    if data["seed"] == SEEDED:
-        data["seed"] = asked.seed
+    config = asked_for(config, asked.seed, asked.data)
     events = Listener()
     directory = Path(f"seed{asked.seed}")
     if dist.is_main():
@@ -79,8 +80,17 @@ def main(config: dict[str, Any], script: Path) -> None:
     files, stages = RunFiles(directory, asked.evaluate), STAGES[2 if asked.evaluate else 0 :]
     results = run(config, files, stages, TOTAL_BYTES - code_bytes, events)
     if dist.is_main():
+        log.line("artifact", {"sha256": sha256(files.get(ARTIFACT))})
         log.line("score", score(results, code_bytes))
     dist.stop()
+
+
+def asked_for(config: Mapping[str, Any], seed: int, directory: str) -> dict[str, Any]:
+    """The packed configuration with a seed, and with the data of a directory."""
+    data = config["data"]
+    own = {"path": directory, "tokenizer": str(Path(directory, data["tokenizer"]))}
+    seeded = {"seed": seed} if data["seed"] == SEEDED else {}
+    return {**config, "seed": seed, "data": {**data, **own, **seeded}}
 
 
 def run(
@@ -96,8 +106,7 @@ def run(
     files_of = {"train": len(dataset.train_files), "val": [sha256(file) for file in dataset.val_files]}
     events.event("machine", device=name, ranks=dist.world_size(), torch=torch.__version__, attention=attention)
     events.event("data", **files_of, targets=stream.num_targets, tokenizer=tokenizer["sha256"])
-    digests = {"tokenizer": tokenizer}
-    work = Work(config, {}, files, dataset, digests, stream, device, attend, None, room, events)
+    work = Work(config, {}, files, dataset, {"tokenizer": tokenizer}, stream, device, attend, None, room, events)
     results = {}
     for stage in (kind() for kind in stages):
         reset_peak_memory(device)

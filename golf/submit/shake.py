@@ -18,10 +18,11 @@ def shaken(
     """The modules that a program needs, with what it needs of them.
 
     sources: by module, without annotations of variables and parameters. main, roots: modules that are imported.
-    names: that nobody mentions and that are reached all the same. off: methods that answer no; what is done if they
-    answer yes is left out.
+    names: that nobody mentions and that are reached all the same. off: functions and methods that answer no; what is
+    done if they answer yes is left out.
     """
     trees = {module: ast.parse(source) for module, source in sources.items()}
+    offered = {module: _offered(tree) for module, tree in trees.items()}
     for tree in trees.values():
         _Words(set(off)).visit(tree)
     before = -1
@@ -30,14 +31,14 @@ def shaken(
         live = _live(trees, set(names))
         for module, tree in trees.items():
             _Dead(module, live).visit(tree)
-            _drop_imports(tree)
+            _drop_imports(tree, offered[module] & live)
     return {module: ast.unparse(ast.fix_missing_locations(tree)) for module, tree in trees.items()}
 
 
 class _Words(ast.NodeTransformer):
     """Drops what tells a user of a mistake in the configuration, which was checked when the script was made: `require`
-    of golf.errors. Of other errors it drops the words, and they are raised all the same; of fields the types; and
-    what is switched off."""
+    of golf.errors. Of other errors it drops the words, and they are raised all the same; of fields the types; abstract
+    methods, which every class that is built overrides; and what is switched off."""
 
     def __init__(self, off: set[str]):
         self.off = off
@@ -45,7 +46,8 @@ class _Words(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.If | list[ast.stmt]:
         self.generic_visit(node)
         called = node.test.func if isinstance(node.test, ast.Call) else None
-        return node.orelse if isinstance(called, ast.Attribute) and called.attr in self.off else node
+        name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else None
+        return node.orelse if name in self.off else node
 
     def visit_Module(self, node: ast.Module) -> ast.Module:
         imports = [line for line in node.body if isinstance(line, ast.ImportFrom) and line.module == "golf.errors"]
@@ -71,6 +73,7 @@ class _Words(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
         self.generic_visit(node)
+        node.body = [line for line in node.body if not _is_abstract(line)] or [ast.Pass()]
         for line in node.body:  # what says that a name is a field; of which type, nobody asks
             if isinstance(line, ast.AnnAssign) and "ClassVar" not in _names(line.annotation):
                 line.annotation = ast.Name("int")
@@ -84,13 +87,55 @@ class _Words(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         self.generic_visit(node)
+        _Unread(node).generic_visit(node)
         node.body = node.body or [ast.Pass()]
         return node
+
+
+def _is_abstract(line: ast.stmt) -> bool:
+    """Whether a line is an abstract method that does nothing."""
+    if not isinstance(line, ast.FunctionDef):
+        return False
+    done = [part for part in line.body if not isinstance(part, ast.Pass)]
+    done = [part for part in done if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
+    return not done and "abstractmethod" in {getattr(decorator, "id", None) for decorator in line.decorator_list}
 
 
 def _only_names(line: ast.stmt) -> bool:
     """Whether a line does nothing but give names to values: what is left of a loop that checked them."""
     return isinstance(line, ast.Assign) and all(isinstance(target, ast.Name) for target in line.targets)
+
+
+class _Unread(ast.NodeTransformer):
+    """Drops the local values of a function that nothing reads, as those that only the words told."""
+
+    # What neither does anything nor goes wrong where it went well before.
+    PURE = (
+        *(ast.Constant, ast.Name, ast.Attribute, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.IfExp, ast.Dict),
+        *(ast.JoinedStr, ast.FormattedValue),
+    )
+
+    def __init__(self, function: ast.FunctionDef):
+        parts = list(ast.walk(function))
+        self.read = {part.id for part in parts if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Store)}
+        self.read |= {name for part in parts if isinstance(part, ast.Global | ast.Nonlocal) for name in part.names}
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        return node  # its values are not local
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        return ast.Pass() if all(map(self._is_unread, node.targets)) and self._is_pure(node.value) else node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        return ast.Pass() if self._is_unread(node.target) and self._is_pure(node.value) else node
+
+    def _is_unread(self, target: ast.expr) -> bool:
+        return isinstance(target, ast.Name) and target.id not in self.read
+
+    def _is_pure(self, value: ast.expr) -> bool:
+        if isinstance(value, self.PURE):
+            return all(self._is_pure(part) for part in ast.iter_child_nodes(value) if isinstance(part, ast.expr))
+        return False
 
 
 class _Dead(ast.NodeTransformer):
@@ -103,7 +148,7 @@ class _Dead(ast.NodeTransformer):
         node.body = [line for line in node.body if _stays(line, self.live, frozenset())]
         for line in node.body:
             if isinstance(line, ast.ClassDef):
-                fixed = _called_from_outside(self.module, line.name)
+                fixed = _called_from_outside(self.module, line)
                 line.body = [part for part in line.body if _stays(part, self.live, fixed)] or [ast.Pass()]
         return node
 
@@ -122,9 +167,12 @@ def _stays(line: ast.stmt, live: set[str], fixed: frozenset[str]) -> bool:
     return not isinstance(line, ast.Pass)
 
 
-def _called_from_outside(module: str, name: str) -> frozenset[str]:
+def _called_from_outside(module: str, node: ast.ClassDef) -> frozenset[str]:
     """Names of the class that a base class of somebody else's has too, and may call."""
-    cls = getattr(import_module(module), name)
+    try:
+        cls = getattr(import_module(module), node.name)
+    except ImportError:  # of what only the machine has that runs the program: any of its methods may be called
+        return frozenset(line.name for line in node.body if isinstance(line, ast.FunctionDef))
     bases = [base for base in cls.__mro__[1:] if base.__module__.partition(".")[0] != module.partition(".")[0]]
     return frozenset(name for base in bases if base is not object for name in vars(base))
 
@@ -144,7 +192,7 @@ def _live(trees: Mapping[str, ast.Module], names: set[str]) -> set[str]:
 def _mentioned(module: str, line: ast.stmt, live: set[str]) -> set[str]:
     if not isinstance(line, ast.ClassDef):
         return _names(line)
-    fixed = _called_from_outside(module, line.name)
+    fixed = _called_from_outside(module, line)
     parts = [part for part in line.body if _stays(part, live, fixed)]
     return set().union(*(_names(part) for part in [*line.bases, *line.decorator_list, *line.keywords, *parts]))
 
@@ -182,9 +230,15 @@ def _imported(trees: Mapping[str, ast.Module], roots: set[str]) -> set[str]:
     return found
 
 
-def _drop_imports(tree: ast.Module) -> None:
-    """Imports that bind a name which the module does not mention."""
-    used = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
+def _offered(tree: ast.Module) -> set[str]:
+    """What a module says that it has for others: `__all__`."""
+    lines = [line for line in tree.body if isinstance(line, ast.Assign) and "__all__" in _names(line)]
+    return {name for line in lines for name in ast.literal_eval(line.value)}
+
+
+def _drop_imports(tree: ast.Module, offered: set[str]) -> None:
+    """Imports that bind a name which the module neither mentions nor offers."""
+    used = offered | {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
     for node in ast.walk(tree):
         for field in ("body", "orelse", "finalbody"):
             lines = getattr(node, field, None)

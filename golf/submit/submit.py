@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from golf.config.names import no_such
@@ -17,13 +18,14 @@ from golf.errors import UserError, require
 from golf.paths import config_dir
 from golf.report.runs import read_runs
 from golf.report.variants import variants
-from golf.run_files import CONFIG
+from golf.run_files import ARTIFACT, CONFIG
 from golf.submit.audit import Audit, audit
-from golf.submit.evidence import Seed, read_log
-from golf.submit.folder import SCRIPT, About, commands, digest, write_folder
+from golf.submit.evidence import ScriptLog, Seed, read_log
+from golf.submit.folder import SCRIPT, About, Told, commands, digest, write_folder
 from golf.submit.pack import GROUPS, pack, packed_config
 
 MISSING = "???"  # as Hydra's files say it
+OF_DATA = ("val_tokens", "seed", "order")  # the others say where the data are
 
 
 def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, logs: Path) -> bool:
@@ -33,6 +35,9 @@ def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, 
     runs that are not of one variant or not whole, and for what conf/submission.yaml lacks.
     """
     about = read_about(overrides)
+    require(len(directories) > 0, "no directory of runs is given; those of a sweep are in multirun/<date>/<time>")
+    require(folder.is_dir() or not folder.exists(), f"--output {folder}: is a file")
+    require(folder.resolve() != logs.resolve(), f"--logs {logs}: the script leaves more there than is handed in")
     runs, without = read_runs(directories)
     require(not without, f"{next(iter(without), '')}: has no score; give whole runs")
     of = variants(runs)
@@ -47,9 +52,11 @@ def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, 
     data = runs[0].results["provenance"]["data"]
     script = pack(config, data)
     seeds = [Seed(run, _log(logs, seed)) for seed, run in sorted(by_seed.items())]
+    _check_artifact(logs, seeds[0])
     verdict = audit(seeds, digest(script))
     packed = packed_config(config, data)
-    write_folder(folder, about, script, packed, seeds, verdict, changes(packed))
+    told = Told(about, {seed.seed: seed.figures for seed in seeds}, seeds[0].machine, verdict, changes(packed))
+    write_folder(folder, told, script, packed, seeds)
     _print(verdict, folder, logs, seeds)
     return verdict.passed
 
@@ -62,44 +69,62 @@ def read_about(overrides: Sequence[str]) -> About:
         if key not in about:
             raise UserError(no_such("key", key, key, about))
         about[key] = value
-    missing = [key for key, value in about.items() if value == MISSING]
+    missing = [key for key, value in about.items() if value == MISSING or (not value and key != "blurb")]
     if missing:
         raise UserError(f"{', '.join(missing)}: not said; add {' '.join(f'{key}=…' for key in missing)} to the command")
     return About(**about)
 
 
 def changes(packed: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Keys of the groups in which the script differs from the record, with both values."""
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        record = OmegaConf.to_container(compose("config", overrides=["experiment=record"]), resolve=True)
-    assert isinstance(record, dict)
+    """Keys in which the script differs from the record, with both values."""
     found = []
-    for group in GROUPS:
-        here, there = packed[group], record[group]
-        for key in dict.fromkeys([*here, *there]):
+    for group in (*GROUPS, "data"):
+        here, there = packed[group], _record()[group]
+        for key in OF_DATA if group == "data" else dict.fromkeys([*here, *there]):
             if here.get(key) != there.get(key) and (group, key) != ("evaluation", "probes"):
                 found.append((f"{group}.{key}", _show(here, key), _show(there, key)))
     return found
+
+
+@cache
+def _record() -> dict[str, Any]:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        record = OmegaConf.to_container(compose("config", overrides=["experiment=record"]), resolve=True)
+    assert isinstance(record, dict)
+    return {str(group): values for group, values in record.items()}
 
 
 def _show(values: Mapping[str, Any], key: str) -> str:
     return json.dumps(values[key]) if key in values else "–"
 
 
-def _log(logs: Path, seed: int) -> Any:
+def _log(logs: Path, seed: int) -> ScriptLog | None:
     path = logs / f"train_seed{seed}.log"
-    return read_log(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    log = read_log(path)
+    require(log.config["seed"] == seed, f"{path}: is the log of seed {log.config['seed']}")
+    return log
+
+
+def _check_artifact(logs: Path, seed: Seed) -> None:
+    """Of the seed whose artifact is handed in. Raises UserError if it is not what the log of its run says."""
+    if seed.log is None or seed.log.score is None:
+        return
+    path = logs / f"seed{seed.seed}" / ARTIFACT
+    there = path.is_file() and path.stat().st_size == seed.log.score["artifact_bytes"]
+    require(there, f"{path}: is not the artifact that {seed.log.path} tells of; run the script again")
 
 
 def _print(verdict: Audit, folder: Path, logs: Path, seeds: Sequence[Seed]) -> None:
     console = Console()
-    table = Table("check", "", "found")
+    table = Table("check", "", Column("found", overflow="fold"))
     for check in verdict.checks:
         table.add_row(Text(check.name), "holds" if check.holds else "FAILS", Text(check.found))
     console.print(table)
     console.print(Text(f"{folder}: {'ready' if verdict.passed else 'not ready'}"), soft_wrap=True)
     if any(seed.log is None for seed in seeds):
         console.print(Text(f"Logs of a submission are the script's own. In {logs}, then this command again:"))
-        script = folder.resolve() / SCRIPT
-        for command in commands(seeds, f"{script.parent}/"):
+        script, ranks = folder.resolve() / SCRIPT, seeds[0].machine["ranks"]
+        for command in commands([seed.seed for seed in seeds], ranks, f"{script.parent}/"):
             console.print(Text(f"  {command}"), soft_wrap=True)

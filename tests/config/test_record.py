@@ -31,6 +31,7 @@ RECORD = {
         "embed_init_std": 0.005,
         "embed_dtype": "bfloat16",
         "residual_dtype": "embedding",
+        "kernels": "plain",
     },
     "optimizer": {
         "_target_": "golf.optim.muon_adamw.MuonAdamW",
@@ -73,6 +74,7 @@ RECORD = {
         "calibration_tokens": 98_304,
         "block_size": 128,
         "damping": 0.01,
+        "kernels": "plain",
     },
     "codec": {"_target_": "golf.codec.brotli.Brotli", "quality": 11, "byte_shuffle": True},
     "evaluation": {"_target_": "golf.evaluation.sliding.Sliding", "stride": 64, "logits_dtype": "bfloat16"},

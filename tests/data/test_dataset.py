@@ -48,6 +48,13 @@ def test_what_fits_passes(tmp_path):
     FIXTURE.check(320, 64)
 
 
+def test_a_shard_that_is_trained_on_is_not_scored(tmp_path):
+    data = dataset(tmp_path, train=(40, 60, 60))
+    shutil.copy(data.train_files[1], data.val_files[1])
+    with pytest.raises(UserError, match=r"x_train_000001\.bin: .* holds what .*x_val_000001\.bin is scored on"):
+        data.check(320, 16)
+
+
 def test_vocabulary_mismatch_names_both_and_the_key(tmp_path):
     with pytest.raises(UserError, match=r"model\.vocab_size is 1024, .*tokenizer\.model has 320 pieces"):
         dataset(tmp_path).check(1024, 16)

@@ -52,21 +52,28 @@ def stream_of(num_targets: int) -> Stream:
     return Stream.of(tokens, ByteTable(np.ones(VOCABULARY, np.int16), no, no), torch.device("cpu"))
 
 
-def ledger_of(num_targets: int, stride: int = 4, reader: Reader | None = None, seq_len: int = SEQ_LEN) -> Ledger:
+def ledger_of(
+    num_targets: int,
+    stride: int = 4,
+    reader: Reader | None = None,
+    seq_len: int = SEQ_LEN,
+    stream: Stream | None = None,
+) -> Ledger:
     reader = reader or Reader(batch_tokens=32, logits_dtype=torch.float32)
     windows = sliding_windows(num_targets, seq_len, stride)
-    return Ledger(stream_of(num_targets), windows, reader, ProbeAt(4, num_targets))
+    return Ledger(stream or stream_of(num_targets), windows, reader, ProbeAt(4, num_targets))
 
 
 class Losses(Reader):
-    """Remembers the positions that it was asked for, with their losses."""
+    """Remembers the positions that it was asked for, of the stream itself and not of a part that is probed."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Stream) -> None:
         super().__init__(batch_tokens=32, logits_dtype=torch.float32)
+        object.__setattr__(self, "whole", whole)
         object.__setattr__(self, "seen", [])
 
     def losses(self, model, stream: Stream, windows: Windows) -> Iterator[Tensor]:
-        if len(stream.tokens) > windows.seq_len + 1:  # not a part that is probed
+        if stream is self.whole:
             self.seen.extend(
                 p for first, end in zip(windows.first, windows.end, strict=True) for p in range(first, end)
             )
@@ -79,8 +86,9 @@ class Losses(Reader):
 @given(st.integers(1, 12), st.data())
 def test_every_target_is_scored_once_and_none_is_handed_out_before(seq_len, data):
     num_targets, stride = data.draw(st.integers(seq_len + 1, 120)), data.draw(st.integers(1, seq_len))
-    reader = Losses()
-    ledger, model = ledger_of(num_targets, stride, reader, seq_len), Recurrent()
+    stream = stream_of(num_targets)
+    reader = Losses(stream)
+    ledger, model = ledger_of(num_targets, stride, reader, seq_len, stream), Recurrent()
     done = 0
     while done < len(ledger.windows):
         step = data.draw(st.integers(1, len(ledger.windows) - done))
@@ -98,6 +106,7 @@ def test_every_target_is_scored_once_and_none_is_handed_out_before(seq_len, data
     every = torch.cat(list(whole.losses(model, stream_of(num_targets), ledger.windows)))
     assert ledger.close().val_loss == pytest.approx(every.double().mean().item(), rel=1e-6)
     assert ledger.facts()["targets"] == num_targets
+    assert ledger.facts()["probed"] == 4
     assert ledger.facts()["handed_out"] <= num_targets
 
 
@@ -167,6 +176,14 @@ def score_beyond(model, ledger: Ledger) -> None:
     ledger.score(model, Windows(np.array([16]), np.array([16]), np.array([ledger.num_targets + 1]), 100))
 
 
+def train_on_several(model, ledger: Ledger) -> None:
+    ledger.sequences(np.array([24, 8, 14, 32]), 4)
+
+
+def train_where_an_end_wraps_around(model, ledger: Ledger) -> None:
+    ledger.sequences(np.array([14], np.int8), 120)
+
+
 def train_before_the_stream(model, ledger: Ledger) -> None:
     ledger.sequences(np.array([-1]), 4)
 
@@ -181,12 +198,48 @@ def train_before_the_stream(model, ledger: Ledger) -> None:
         (score_less, r"condition 4, .*: the targets from 20 are skipped"),
         (score_what_no_window_reads, r"condition 4, .*8 tokens from 12 cannot score the targets from 16 to 20"),
         (score_beyond, r"condition 4, .*100 tokens from 16 cannot score the targets from 16 to 50 of 50"),
+        (train_on_several, "condition 3, score before update: the target at 16 is asked for"),
+        (train_where_an_end_wraps_around, "condition 3, score before update: the target at 16 is asked for"),
         (train_before_the_stream, r"condition 4, .*: a sequence from -1 lies before the stream"),
     ],
 )
 def test_a_cheat_is_caught_at_once(do, told):
     with pytest.raises(IllegalScore, match=told):
         Cheat(do).adapt(Recurrent(), ledger_of(50), Listener())
+
+
+def try_what_passes(model, ledger: Ledger) -> None:
+    """Scores with a model that peeks wherever nobody notices."""
+    honest = model.hidden
+    look_at_all(model, ledger)
+    for i in range(len(ledger.windows)):
+        peeking = model.hidden
+        try:
+            ledger.score(model, ledger.windows[i : i + 1])
+        except IllegalScore:
+            model.hidden = honest
+            ledger.score(model, ledger.windows[i : i + 1])
+            model.hidden = peeking
+    ledger.close()
+
+
+def test_a_cheat_that_goes_on_has_no_score():
+    ledger = ledger_of(50)
+    with pytest.raises(IllegalScore, match="condition 1"):
+        try_what_passes(Recurrent(), ledger)
+
+
+def test_no_windows_score_nothing():
+    ledger = ledger_of(50)
+    ledger.score(Recurrent(), ledger.windows[:0])
+    assert ledger.scored == 0
+    assert ledger.close() is None
+
+
+def test_the_stream_cannot_be_made_shorter():
+    ledger = ledger_of(50)
+    with pytest.raises(AttributeError):
+        ledger.num_targets = 16
 
 
 def test_a_stream_that_was_not_scored_to_its_end_has_no_score():
@@ -208,10 +261,35 @@ def look_at_all(model, ledger: Ledger) -> None:
     model.hidden = hidden
 
 
+def look_at_other_windows(model, ledger: Ledger) -> None:
+    """What the windows that are read together have in common, as of normalisation over a batch: some read later."""
+    hidden = model.hidden
+    model.hidden = lambda ids, only: (hidden(ids) - hidden(ids).mean(0, keepdim=True)).flatten(0, 1)[only]
+
+
+def hide_behind_what_is_no_number(model, ledger: Ledger) -> None:
+    """Looks at all, and spoils the losses that no window but the first scores."""
+    look_at_all(model, ledger)
+    peeking = model.hidden
+    model.hidden = lambda ids, only: torch.where(only[:, None] % ids.size(1) == 0, math.nan, peeking(ids, only))
+
+
+def give_no_number_for_what_is_changed(model, ledger: Ledger) -> None:
+    """Knows the text, and says nothing of any other."""
+    hidden, text = model.hidden, ledger._stream.tokens
+
+    def cheat(ids: Tensor, only: Tensor) -> Tensor:
+        known = torch.tensor([(text.unfold(0, ids.size(1), 1) == row).all(1).any().item() for row in ids])
+        return torch.where(known[only // ids.size(1), None], hidden(ids, only), math.nan)
+
+    model.hidden = cheat
+
+
 @pytest.mark.parametrize(
     ("do", "told"),
     [
         (look_at_all, r"condition 1, .*: the loss at \d+ moves when the tokens after \d+ are changed"),
+        (give_no_number_for_what_is_changed, r"condition 1, .*: the loss at \d+ moves when the tokens after"),
         (peek_in_the_embedding, r"condition 2, .* does not depend on the target: at \d+ it is off by"),
     ],
 )
@@ -221,6 +299,25 @@ def test_peeking_at_the_target_is_caught(do, told, at):
     with pytest.raises(IllegalScore, match=told):
         Cheat(do, at).adapt(Recurrent(), ledger, Listener())
     assert ledger.scored < 50
+
+
+def test_windows_may_reach_back_further_than_those_before_them():
+    longer = Windows(np.array([0, 24, 16]), np.array([0, 28, 32]), np.array([28, 32, 50]), 40)
+    ledger = ledger_of(50, seq_len=40)
+    ledger.score(Recurrent(), longer)
+    assert ledger.facts()["probed"] == 4
+
+
+def test_looking_at_windows_that_are_read_together_is_caught():
+    ledger, model = ledger_of(50), Recurrent()
+    look_at_other_windows(model, ledger)
+    with pytest.raises(IllegalScore, match=r"condition 1, .*: the loss at \d+ moves"):
+        ledger.score(model, ledger.windows)
+
+
+def test_a_model_cannot_hide_behind_losses_that_are_not_scored():
+    with pytest.raises(IllegalScore, match="condition 1"):
+        Cheat(hide_behind_what_is_no_number).adapt(Recurrent(), ledger_of(50), Listener())
 
 
 class Sharpened(Reader):

@@ -34,9 +34,13 @@ def site(directory: Path, requirements: tuple[str, ...] = REQUIREMENTS) -> Path:
     return directory
 
 
-def run_script(site: Path, cwd: Path, *arguments: str, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    """Run `python [launcher] train_gpt.py arguments` where nothing but the folder `site` is installed."""
+def run_script(
+    site: Path, cwd: Path, *arguments: str, launcher: tuple[str, ...] = (), **variables: str
+) -> subprocess.CompletedProcess:
+    """Run `python [launcher] train_gpt.py arguments` where nothing but the folder `site` is installed.
+
+    variables: of the environment."""
     kept = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG", "OMP_NUM_THREADS")}
     command = [sys.executable, "-S", *launcher, "train_gpt.py", *arguments]
-    environment = {**kept, "PYTHONPATH": str(site)}
+    environment = {**kept, "PYTHONPATH": str(site), **variables}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from runs import composed, run
-from submit.standalone import run_script, site
+from submit.standalone import REQUIREMENTS, run_script, site
 
 from golf.paths import PACKAGE
-from golf.submit.pack import modules, pack, packed_config
+from golf.submit.pack import modules, pack, packed_config, program
 from golf.tracker import jsonl
 
 DATA = str(PACKAGE / "data" / "fixture")
@@ -22,6 +22,25 @@ DIGESTS = {
     "val": [{"file": "fineweb_val_000000.bin"}],
 }
 
+# Outputs and gradients of both kinds of kernels that a script holds: with constants of a module, helpers and classes.
+BOTH_KERNELS = """\
+import torch
+from golf.kernels import plain, triton
+def draw(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(len(shape))).requires_grad_()
+y, v, state, mix = draw(1, 5, 4, 16), draw(1, 5, 2, 16), draw(1, 5, 16), draw(2, 16)
+weight, factor = draw(6, 8).detach(), torch.eye(8) + draw(8, 8).detach().triu() / 9
+for one, other in zip(*[
+    [
+        *torch.autograd.grad(kernels.exclude_self(y, v).square().sum(), (y, v)),
+        *torch.autograd.grad(kernels.residual((state, state), .5, mix, state).normed.sum(), (state, mix)),
+        *kernels.gptq_block(weight, weight.std(1), factor, 4),
+    ]
+    for kernels in (plain, triton)
+], strict=True):
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+print("alike")
+"""
 OWN = """\
 from own_help import TWO
 from golf.ttt.strategy import NoTTT
@@ -126,6 +145,29 @@ def test_under_torchrun(script, alone, tmp_path):
         assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "--data data: no tokenizer.model there"),
+        (("--data", DATA, "--evaluate", "nowhere"), "--evaluate nowhere: no such file"),
+    ],
+)
+def test_what_is_not_there_is_one_line(script, alone, tmp_path, arguments, told):
+    (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
+    done = run_script(alone, tmp_path, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"train_gpt.py: error: {told}"
+    assert [path.name for path in tmp_path.iterdir()] == ["train_gpt.py"]
+
+
+def test_an_error_does_not_show_the_payload(script, alone, tmp_path):
+    (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
+    (tmp_path / "artifact.golf").write_bytes(b"nothing")
+    done = run_script(alone, tmp_path, "--data", DATA, "--evaluate", "artifact.golf")
+    assert "Traceback" in done.stderr
+    assert len(done.stderr) < 3000
+
+
 def test_its_arguments(script, alone):
     done = run_script(alone, script, "--help")
     assert set(re.findall(r"--\w+", done.stdout)) == {"--help", "--seed", "--data", "--evaluate"}
@@ -147,9 +189,15 @@ def test_the_records_script_has_at_most_24000_bytes():
     assert len(pack(composed("experiment=record"), DIGESTS)) <= 24_000
 
 
+def test_shards_are_found_by_the_runs_own_patterns():
+    config = composed("experiment=record", "data.train_glob=*_train_*.bin")
+    digests = {**DIGESTS, "train": [{"file": "novels_train_0.bin"}, {"file": "web_train_0.bin"}]}
+    assert packed_config(config, digests)["data"]["train_glob"] == "*_train_*.bin"
+
+
 def test_it_is_one_file_of_lzma_and_base85():
     script = pack(composed("experiment=record"), DIGESTS)
-    (payload,) = re.findall(rb"b85decode\(b'([^']*)'\)", script)
+    (payload,) = re.findall(rb"P=b'([^']*)'\n", script)
     program = lzma.decompress(b85decode(payload)).decode()
     assert "class GPT" in program
     assert len(script) - len(payload) < 100
@@ -158,9 +206,10 @@ def test_it_is_one_file_of_lzma_and_base85():
 def test_it_holds_only_what_the_run_needs():
     record = source(composed("experiment=record"))
     assert not any(name.startswith(("golf.app", "golf.cache", "golf.tracker", "golf.pipeline")) for name in record)
+    assert not any("triton" in name or "import triton" in text for name, text in record.items())
     for change, gone in {
         "ttt=none": {"golf.ttt.score_first", "golf.ttt.hash_embed"},
-        "quantizer=rtn": {"golf.quantizer.gptq", "golf.quantizer.hessian"},
+        "quantizer=rtn": {"golf.quantizer.gptq", "golf.quantizer.hessian", "golf.kernels.gptq"},
         "optimizer=adamw": {"golf.optim.muon", "golf.optim.muon_adamw"},
         "codec=lzma": {"golf.codec.brotli"},
     }.items():
@@ -169,6 +218,16 @@ def test_it_holds_only_what_the_run_needs():
     text = "\n".join(record.values())
     for word in ("hydra", "omegaconf", "wandb", "did you mean", "must be at least", '"""'):
         assert word not in text
+
+
+def test_kernels_of_triton_travel_along(tmp_path):
+    pytest.importorskip("triton")
+    packed = packed_config(composed("experiment=record", "model.kernels=auto"), DIGESTS)
+    start, _, _ = program(modules(packed), packed).rpartition("from golf.submit.script")
+    (tmp_path / "train_gpt.py").write_text(start + BOTH_KERNELS)
+    done = run_script(site(tmp_path / "site", (*REQUIREMENTS, "triton")), tmp_path, TRITON_INTERPRET="1")
+    assert done.stdout == "alike\n", done.stderr
+    assert "COLS:tl.constexpr" in modules(packed)["golf.kernels.gptq_triton"]  # what the interpreter does not ask for
 
 
 def test_a_class_of_ones_own_travels_along(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from textwrap import dedent
 
 import pytest
@@ -116,3 +117,91 @@ def test_checks_of_the_configuration_go_and_nothing_else():
     own = shaken({"m": "def require(a, b):\n    assert a\n" + dedent(body)}, "m", [], ["main"])["m"]
     assert own.count("require(") == 3
     assert "too small" not in own
+
+
+@pytest.fixture
+def shake_one(tmp_path, monkeypatch) -> Callable[..., str]:
+    """Shakes a module alone, which must be there to be imported."""
+
+    def one(text: str, *off: str) -> str:
+        (tmp_path / "shake_alone.py").write_text(dedent(text))
+        return shaken({"shake_alone": dedent(text)}, "shake_alone", [], ["main"], off)["shake_alone"]
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "shake_alone", raising=False)
+    return one
+
+
+def test_values_that_nothing_reads_go_and_calls_stay(shake_one):
+    small = shake_one("""\
+        def main(stream, found):
+            first, words = stream.first, {"a": stream.words}
+            told = f"{stream.name} is gone" if stream.over else "gone"
+            sizes = {"width": stream.width}
+            sizes |= {"height": stream.height}
+            if stream.over:
+                told = ""
+            lines = stream.read()
+            item = found["key"]
+            class Local:
+                kept = 1
+            def inner():
+                nonlocal lines
+                lines = 3
+            return Local, first, inner
+        """)
+    for gone in ("told", "sizes"):
+        assert gone not in small, gone
+    for kept in ("first, words =", "lines = stream.read()", "item = found", "kept = 1", "lines = 3"):
+        assert kept in small, kept
+
+
+def test_what_is_switched_off_or_abstract_goes(shake_one):
+    text = """\
+        from abc import ABC, abstractmethod
+
+        class Part(ABC):
+            @abstractmethod
+            def work(self): ...
+            @abstractmethod
+            def close(self):
+                self.file.close()
+
+        def wanted():
+            return True
+
+        def main(part):
+            if wanted():
+                return never()
+            if part.is_wanted():
+                return part.never()
+            return [part.work(), part.close(), Part]
+        """
+    small = shake_one(text, "wanted", "is_wanted")
+    for gone in ("never", "def wanted", "def work"):
+        assert gone not in small, gone
+    assert "self.file.close()" in small
+
+
+def test_a_class_on_what_is_not_installed_keeps_its_methods(shake_one):
+    assert "def run" in shake_one("""\
+        from not_installed import Base
+
+        class Kernel(Base):
+            def run(self):
+                return 1
+
+        def main():
+            return Kernel
+        """)
+
+
+def test_a_module_keeps_what_it_offers_if_somebody_asks_for_it():
+    sources = {
+        "shake_front": "from shake_back import asked, unasked\n__all__ = ['asked', 'unasked']",
+        "shake_back": "def asked(): return 1\ndef unasked(): return 2",
+        "shake_user": "import shake_front\ndef main(): return shake_front.asked()",
+    }
+    small = shaken(sources, "shake_user", [], ["main"])
+    assert small["shake_front"] == "from shake_back import asked"
+    assert "unasked" not in small["shake_back"]

@@ -4,46 +4,22 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from runs import composed, run
-from submit.standalone import run_script, site
+from submit.tiny import ABOUT, SEEDS
 
-from golf import provenance
 from golf.errors import UserError
-from golf.paths import PACKAGE
+from golf.submit.folder import requirements
 from golf.submit.submit import read_about, submit
-
-DATA = str(PACKAGE / "data" / "fixture")
-ABOUT = ["author=Ada Lovelace", "github_id=ada", "name=Engine"]
-SEEDS = (42, 1337)
-COMMITTED = {"commit": "0" * 40, "dirty": False}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    """sweep/ with a run for each seed, and submission-runs/ with what the script left. The runs' code is committed."""
-    root = tmp_path_factory.mktemp("submit")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(provenance, "git_state", lambda checkout: COMMITTED)
-        for seed in SEEDS:
-            run(root / "sweep" / f"seed={seed}", f"seed={seed}", "trainer.steps=2", "ttt.epochs=1")
-    submit([root / "sweep"], ABOUT, root / "submission", root / "submission-runs")
-    logs = root / "submission-runs"
-    logs.mkdir()
-    shutil.copy(root / "submission" / "train_gpt.py", logs)
-    alone = site(root / "site")
-    for seed in SEEDS:
-        done = run_script(alone, logs, "--seed", str(seed), "--data", DATA)
-        assert done.returncode == 0, done.stderr
-    return root
 
 
 @pytest.fixture
-def copy(made, tmp_path) -> Path:
+def copy(tiny_submission, tmp_path) -> Path:
     for name in ("sweep", "submission-runs"):
-        shutil.copytree(made / name, tmp_path / name)
+        shutil.copytree(tiny_submission / name, tmp_path / name)
     return tmp_path
 
 
@@ -86,10 +62,12 @@ def test_the_folder(copy):
     assert total == said["seed_results"]["42"]["total_bytes"]
     assert (folder / "artifact.golf").read_bytes() == (copy / "submission-runs/seed42/artifact.golf").read_bytes()
     packages = [line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()]
-    assert packages == ["brotli", "numpy", "sentencepiece", "torch"]
+    assert packages == ["brotli", "numpy", "sentencepiece", "torch", *(["triton"] if find_spec("triton") else [])]
     readme = (folder / "README.md").read_text()
     assert f"| 42 | {scores[0]:.5f} |" in readme
     assert "| `ttt.epochs` | 1 | 3 |" in readme
+    assert "| `data.val_tokens` | 6145 | null |" in readme
+    assert "`data.path`" not in readme
     assert "FAILS" not in readme
     assert "python train_gpt.py --seed 42 --data DIR" in readme
 
@@ -105,6 +83,42 @@ def test_a_log_that_ends_early(copy):
     path = copy / "submission-runs" / "train_seed42.log"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]))
     assert failing(copy) == {"logs: complete"}
+
+
+def test_a_log_of_another_seed(copy):
+    logs = copy / "submission-runs"
+    shutil.copy(logs / "train_seed42.log", logs / "train_seed1337.log")
+    with pytest.raises(UserError, match=r"train_seed1337\.log: is the log of seed 42"):
+        handed_in(copy)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_an_artifact_that_is_not_the_logs(copy, spoil):
+    spoil(copy / "submission-runs" / "seed42" / "artifact.golf")
+    with pytest.raises(UserError, match=r"seed42/artifact\.golf: is not the artifact that .* tells of"):
+        handed_in(copy)
+
+
+def test_a_referee_of_ones_own(copy, tmp_path, monkeypatch):
+    (tmp_path / "own_referee.py").write_text(
+        "from golf.evaluation.sliding import Sliding\n\nclass Mine(Sliding):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for path in (copy / "sweep").glob("*/*.json"):
+        if path.name in ("train.json", "evaluate.json", "ttt.json"):
+            change(path, lambda record: record["config"]["evaluation"].update(_target_="own_referee.Mine"))
+    assert failing(copy) == {"provenance: evaluation", "logs: by the script"}
+
+
+def test_where_nothing_can_be_handed_in(copy):
+    sweep, out = copy / "sweep", copy / "submission"
+    with pytest.raises(UserError, match="no directory of runs is given"):
+        submit([], ABOUT, out, copy / "logs")
+    with pytest.raises(UserError, match="submission: the script leaves more there than is handed in"):
+        submit([sweep], ABOUT, out, out)
+    out.write_text("")
+    with pytest.raises(UserError, match="submission: is a file"):
+        submit([sweep], ABOUT, out, copy / "logs")
 
 
 def test_a_log_on_other_data(copy):
@@ -184,25 +198,33 @@ def test_what_is_said_of_it():
     assert read_about([*ABOUT, "blurb=a=b"]).blurb == "a=b"
     with pytest.raises(UserError, match="author, github_id, name: not said; add author=…"):
         read_about([])
+    with pytest.raises(UserError, match="name: not said; add name=…"):
+        read_about([*ABOUT, "name="])
     with pytest.raises(UserError, match="autor: no such key; did you mean author"):
         read_about([*ABOUT, "autor=x"])
 
 
-def test_the_command(made, tmp_path):
-    command = [sys.executable, "-m", "golf.submit", str(made / "sweep"), *ABOUT, "--output", "mine"]
+def test_the_command(tiny_submission, tmp_path):
+    command = [sys.executable, "-m", "golf.submit", str(tiny_submission / "sweep"), *ABOUT, "--output", "mine"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert "mine: not ready" in done.stdout
     script = tmp_path / "mine" / "train_gpt.py"
     assert f"python {script} --seed 42 --data DIR" in done.stdout
-    assert script.read_bytes() == (made / "submission" / "train_gpt.py").read_bytes()
+    assert script.read_bytes() == (tiny_submission / "submission" / "train_gpt.py").read_bytes()
     wrong = subprocess.run([*command[:3], "nowhere"], cwd=tmp_path, capture_output=True, text=True)
     assert wrong.returncode == 2
     assert len(wrong.stderr.splitlines()) == 1
 
 
-def test_the_script_is_of_what_made_the_score(made):
-    log = (made / "submission-runs" / "train_seed42.log").read_text().splitlines()
+def test_the_script_is_of_what_made_the_score(tiny_submission):
+    log = (tiny_submission / "submission-runs" / "train_seed42.log").read_text().splitlines()
     config = json.loads(log[1].removeprefix("config "))
     assert (config["trainer"]["steps"], config["ttt"]["epochs"]) == (2, 1)
     assert config["model"] == composed("experiment=tiny")["model"]
+
+
+def test_what_the_script_requires():
+    sources = {"a": "import json, triton.language as tl", "b": "from torch import nn"}
+    assert requirements(sources, {"torch": "2.9.0+cpu", "triton": "3.5.0"}) == ["torch==2.9.0", "triton==3.5.0"]
+    assert requirements(sources, {"torch": "2.9.0", "triton": None, "numpy": "2.4.0"}) == ["torch==2.9.0"]

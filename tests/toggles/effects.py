@@ -144,7 +144,7 @@ OPTIONS = [
     Flip("launch=slurm", {"config launch"}, at="--cfg=job", elsewhere=ON_NODES),
     Flip("sweep=clip_search", {"config sweep"}, at="--cfg=job", elsewhere=BY_OPTUNA),
     Flip("sweep=ttt_search", {"answer"}, at="--cfg=hydra", elsewhere=BY_OPTUNA),
-    Flip(f"model=record {WIDTHS}", {"kernels", *TRAINED}, at=TRAIN),
+    Flip(f"model=record {WIDTHS}", {"code", "kernels", *TRAINED}, at=TRAIN),
     Flip("model=small model.vocab_size=320", {"kernels", *TRAINED}, at=TRAIN),
     Flip(f"model=sp8192 {WIDTHS}", {"kernels", *TRAINED}, at=TRAIN),
     Flip("optimizer=adamw", {"code", "kernels", *TRAINED}, at=TRAIN),
@@ -172,9 +172,13 @@ NAMES = [
     Flip("evaluation.logits_dtype=bfloat16", {"sliding", *TTT}),
     Flip("launch.rdzv_backend=static", {"answer"}),
     Flip("model.embed_dtype=bfloat16", {"kernels", *TRAINED}, at=TRAIN),
+    Flip("model.kernels=plain", {"code"}),  # which `auto` is on the CPU
+    Flip("model.kernels=triton", {"answer"}),
     # Without autocast, which only GPUs have, the stream is float32.
     Flip("model.residual_dtype=embedding", elsewhere="tests/model/test_precision.py::test_residual_stream"),
     Flip("optimizer.ns_dtype=float32", {"kernels", *TRAINED}, at=TRAIN),
+    Flip("quantizer.kernels=auto", {"code"}, at=f"{QUICK} model.kernels=plain"),
+    Flip("quantizer.kernels=triton", {"answer"}),
     Flip("tracker.mode=offline", {"files", "tracked"}, at=f"{QUICK} tracker=wandb"),
     Flip("tracker.mode=online", {"answer"}, at=f"{QUICK} tracker=wandb"),
     Flip("ttt.parameters=recurrent", TTT),

@@ -1,0 +1,90 @@
+"""The folder that was handed in, read when it is asked for."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from golf.errors import UserError, require
+from golf.run_files import ARTIFACT
+from golf.submit.evidence import ScriptLog, read_log
+from golf.submit.folder import COMPLIANCE, README, REQUIREMENTS, SCRIPT, SUBMISSION
+from golf.submit.script import asked_for
+from golf.verify.unpack import unpack
+
+
+class Handed:
+    """Every access raises UserError, which names the file, for one that is missing or not of its form."""
+
+    def __init__(self, folder: Path, data: Path | None):
+        """data: the directory to repeat the score with, or None."""
+        self.folder, self.data = folder, data
+
+    def path(self, name: str) -> Path:
+        """Where a file lies; a link is none, since it may point to anything."""
+        path = self.folder / name
+        require(path.is_file() and not path.is_symlink(), f"{name}: is missing")
+        return path
+
+    @cached_property
+    def submission(self) -> dict[str, Any]:
+        return self._json(SUBMISSION)
+
+    @cached_property
+    def compliance(self) -> dict[str, Any]:
+        return self._json(COMPLIANCE)
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """As submission.json says."""
+        seeds: Any = self.submission.get("seeds")
+        listed = isinstance(seeds, list) and len(seeds) > 0 and all(type(seed) is int for seed in seeds)
+        require(listed and len(set(seeds)) == len(seeds), f"{SUBMISSION}: seeds: is no list of different numbers")
+        return seeds
+
+    @property
+    def names(self) -> list[str]:
+        """Of all files that have to be there, beside submission.json."""
+        return [README, COMPLIANCE, REQUIREMENTS, SCRIPT, ARTIFACT, *map(_log_name, self.seeds)]
+
+    @cached_property
+    def script(self) -> bytes:
+        return self.path(SCRIPT).read_bytes()
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The modules in the script."""
+        return self._unpacked[0]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration in the script."""
+        return self._unpacked[1]
+
+    def config_of(self, seed: int, directory: str) -> dict[str, Any]:
+        """What the script makes of its configuration, as JSON."""
+        return json.loads(json.dumps(asked_for(self.config, seed, directory)))
+
+    @cached_property
+    def logs(self) -> dict[int, ScriptLog]:
+        """By seed, to the end."""
+        logs = {seed: read_log(self.path(_log_name(seed))) for seed in self.seeds}
+        for log in logs.values():
+            require(log.score is not None, f"{log.path.name}: ends without a score")
+        return logs
+
+    @cached_property
+    def _unpacked(self) -> tuple[dict[str, str], dict[str, Any]]:
+        return unpack(self.script)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            said = json.loads(self.path(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{name}: cannot be read as JSON ({error})") from error
+        require(isinstance(said, dict), f"{name}: is no JSON object")
+        return said
+
+
+def _log_name(seed: int) -> str:
+    return f"train_seed{seed}.log"

@@ -1,0 +1,116 @@
+"""Were the logs written by this script, do their lines follow from each other, and do the logs fit together?"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from golf.data.digest import sha256
+from golf.submit.evidence import ScriptLog
+from golf.submit.folder import SCRIPT
+from golf.submit.script import STAGES, score
+from golf.verify.finding import RELATIVE, Finding, compare, judged
+from golf.verify.handed import Handed
+
+ONCE = ("machine", "data", "artifact", "score")  # the first two lines and the last two, after the configuration
+SCORE = ("val_loss", "val_bpb")
+
+
+def logs(handed: Handed) -> Iterator[Finding]:
+    """Each alone, then all together."""
+    for seed, log in handed.logs.items():
+        name = f"log {seed}"
+        yield from compare(f"{name}: script", sha256(handed.path(SCRIPT)), log.sha256)
+        yield from compare(f"{name}: config", handed.config_of(seed, log.config["data"]["path"]), log.config)
+        yield _order(name, log)
+        yield from compare(f"{name}: score", score(log.results, len(handed.script)), log.score)
+        yield from _training(name, log)
+        yield _passes(name, log)
+        yield _seconds(name, log)
+    yield from _together(list(handed.logs.values()))
+
+
+def beyond(handed: Handed) -> Iterator[Finding]:
+    """What only the training, done again, could tell."""
+    yield Finding("training", "not checked", "it is not repeated: losses on the way, and the artifacts of other seeds")
+    yield Finding("seconds, hardware", "not checked", "they are as the script's clock and the device said")
+
+
+def artifact_digest(log: ScriptLog) -> str:
+    """Of the artifact that the log's run made."""
+    return dict(log.lines)["artifact"]["sha256"]
+
+
+def _order(name: str, log: ScriptLog) -> Finding:
+    """From its first stage to its score, and no line twice."""
+    words = [word for word, _ in log.lines]
+    stages = [fields["stage"] for word, fields in log.lines if word == "finished"]
+    steps = [fields["step"] for word, fields in log.lines if word == "train"]
+    whole = (*words[:2], *words[-2:]) == ONCE and all(words.count(word) == 1 for word in ONCE)
+    validated = [fields["step"] for word, fields in log.lines if word == "validate"]
+    rising = steps == sorted(set(steps)) and validated[-1:] == steps[-1:] != []
+    told = f"{len(words)} lines of {len(stages)} stages, {len(steps)} of training"
+    return judged(f"{name}: order", whole and rising and stages == [stage.name for stage in STAGES], told)
+
+
+def _training(name: str, log: ScriptLog) -> list[Finding]:
+    """What the end of the training says, from the lines before it."""
+    stated = log.results["train"]
+    steps = [fields["step"] for word, fields in log.lines if word == "train"][-1]
+    last = [fields for word, fields in log.lines if word == "validate"][-1]
+    raw = {key: last[key] for key in SCORE}
+    tokens = steps * log.config["trainer"]["batch_tokens"]
+    seen = {
+        "steps": steps,
+        "tokens": tokens,
+        "tokens_per_second": tokens / stated["seconds"],
+        "raw": raw,
+        "prequant": {key: last.get(f"ema_{key}", raw[key]) for key in SCORE},
+    }
+    return compare(f"{name}: training", seen, {key: stated[key] for key in seen})
+
+
+def _passes(name: str, log: ScriptLog) -> Finding:
+    """Every pass scored every target, and only test-time training was handed tokens."""
+    evaluate, ttt = log.results["evaluate"]["facts"], log.results["ttt"]["facts"]
+    targets = log.data["targets"]
+    whole = all(facts["targets"] == targets for facts in (*evaluate.values(), ttt))
+    apart = all(facts["handed_out"] == 0 for facts in evaluate.values()) and 0 <= ttt["handed_out"] <= targets
+    told = f"{len(evaluate) + 1} over {targets:,} targets"
+    return judged(f"{name}: passes", whole and apart, told)
+
+
+def _seconds(name: str, log: ScriptLog) -> Finding:
+    over = []
+    for stage, fields in log.finished.items():
+        inner = fields["result"]["seconds"]
+        parts = inner.values() if isinstance(inner, dict) else [inner]
+        if min(parts) < 0 or sum(parts) > fields["seconds"]:
+            over.append(stage)
+    told = f"the parts took longer than the whole of {', '.join(over)}" if over else "no part is longer than the whole"
+    return judged(f"{name}: seconds", not over, told)
+
+
+def _together(logs: list[ScriptLog]) -> Iterator[Finding]:
+    first, *others = logs
+    for what in ("data", "machine"):
+        wrong = [log.path.name for log in others if getattr(log, what) != getattr(first, what)]
+        told = f"{', '.join(wrong)}: not that of {first.path.name}" if wrong else "the same for all"
+        yield judged(f"logs: {what}", not wrong, told)
+    digests = {artifact_digest(log) for log in logs}
+    yield judged("logs: artifacts", len(digests) == len(logs), f"{len(digests)} from {len(logs)} trainings")
+    yield _bytes_per_token(logs)
+
+
+def _bytes_per_token(logs: list[ScriptLog]) -> Finding:
+    """All whole passes of all logs go over one text, so nats per token and bits per byte always have one ratio."""
+    found = [(log, name, one["val_loss"] / math.log(2) / one["val_bpb"]) for log in logs for name, one in _scores(log)]
+    (_, _, first), *_ = found
+    wrong = [f"{log.path.name} {name}" for log, name, one in found if not math.isclose(one, first, rel_tol=RELATIVE)]
+    told = f"{first:.6f} in {len(found)} scores" if not wrong else f"{first:.6f}, and another in {', '.join(wrong)}"
+    return judged("logs: bytes per token", not wrong, told)
+
+
+def _scores(log: ScriptLog) -> list[tuple[str, Any]]:
+    train, evaluate, ttt = (log.results[stage] for stage in ("train", "evaluate", "ttt"))
+    passes = [("raw", train), ("prequant", train), ("quantized", evaluate), ("sliding", evaluate), ("ttt", ttt)]
+    return [(name, result[name]) for name, result in passes if result[name] is not None]

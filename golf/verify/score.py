@@ -1,0 +1,90 @@
+"""Does the artifact score what its log says? The submission's own script is run for it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from golf.data.digest import sha256
+from golf.data.shards import Shards
+from golf.errors import UserError, require
+from golf.events import Listener
+from golf.limits import RECORD_MARGIN_NATS
+from golf.run_files import ARTIFACT
+from golf.submit.evidence import ScriptLog, read_log
+from golf.submit.folder import SCRIPT
+from golf.verify.artifact import made_by
+from golf.verify.finding import Finding, judged
+from golf.verify.handed import Handed
+from golf.verify.logs import SCORE
+
+TOLERANCE = RECORD_MARGIN_NATS / 10  # nats per token, and bits per byte; other devices and versions round otherwise
+
+
+def repeated_score(handed: Handed) -> Iterator[Finding]:
+    """All passes over the validation stream again, in a process of its own that is given copies.
+
+    On a CPU with the same torch and the same number of processes the scores are the same to the last bit; elsewhere
+    they may differ by TOLERANCE. The script is its own witness here: it says the truth if its modules are golf's.
+    """
+    seed, log = made_by(handed)
+    if handed.data is None:
+        yield Finding("score", "not checked", "needs the shards that were scored: --data DIR")
+        return
+    try:
+        _check_data(handed, log, handed.data)
+    except UserError as error:
+        yield Finding("score", "not checked", f"these are not the data of log {seed}: {error}")
+        return
+    again = _evaluated(handed, seed, log.machine["ranks"], handed.data)
+    exact = again.machine == log.machine and not torch.cuda.is_available()
+    allowed = 0.0 if exact else TOLERANCE
+    apart = list(_differences(log, again))
+    how = f"{max(apart):.2g} off" if any(apart) else "to the last bit"
+    where = f"on {again.machine['ranks']}×{again.machine['device']} with torch {again.machine['torch']}"
+    told = f"that of log {seed} {how}, {where}; {allowed:.2g} allowed"
+    yield judged("score", all(difference <= allowed for difference in apart), told)
+
+
+def _check_data(handed: Handed, log: ScriptLog, directory: Path) -> None:
+    """Raise UserError unless the directory has what the log says that it scored."""
+    data = handed.config["data"]
+    globs = {key: data[key] for key in ("train_glob", "val_glob", "order")}
+    tokenizer = str(directory / data["tokenizer"])
+    found = Shards(path=str(directory), tokenizer=tokenizer, val_tokens=None, seed=None, **globs).open(Listener())
+    require(sha256(found.tokenizer) == log.data["tokenizer"], f"{tokenizer} has another digest")
+    same = [sha256(file) for file in found.val_files] == log.data["val"]
+    require(same, f"the shards {data['val_glob']} in {directory} have other digests")
+
+
+def _evaluated(handed: Handed, seed: int, ranks: int, data: Path) -> ScriptLog:
+    """The log of `train_gpt.py --evaluate`; by as many processes as there were, if this machine has as many devices.
+
+    Raises UserError if it does not end well.
+    """
+    devices = torch.cuda.device_count() or os.cpu_count() or 1
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
+    with TemporaryDirectory() as temporary:
+        for name in (SCRIPT, ARTIFACT):
+            shutil.copy(handed.path(name), temporary)
+        command = [sys.executable, *(torchrun if 1 < ranks <= devices else []), SCRIPT, "--seed", str(seed)]
+        command += ["--data", str(data.resolve()), "--evaluate", ARTIFACT]
+        done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, errors="replace")
+        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        require(done.returncode == 0, f"{SCRIPT} --evaluate ended with exit code {done.returncode}: {last}")
+        return read_log(Path(temporary, "evaluate.log"))
+
+
+def _differences(log: ScriptLog, again: ScriptLog) -> Iterator[float]:
+    """Of the final score, and of the passes on the way to it."""
+    if log.score is None or again.score is None:
+        raise UserError(f"{SCRIPT} --evaluate ended without a score")
+    pairs = [(log.score, again.score)]
+    pairs += [(log.results["evaluate"][name], again.results["evaluate"][name]) for name in ("quantized", "sliding")]
+    for one, other in pairs:
+        yield from (abs(one[key] - other[key]) for key in SCORE)
