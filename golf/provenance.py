@@ -13,7 +13,7 @@ from typing import Any
 
 from golf import paths
 
-DISTRIBUTIONS = ("torch", "numpy", "sentencepiece", "brotli", "hydra-core", "omegaconf", "wandb")
+DISTRIBUTIONS = ("torch", "numpy", "sentencepiece", "brotli", "constriction", "hydra-core", "omegaconf", "wandb")
 
 
 def provenance(config: Mapping[str, Any], data_digests: Mapping[str, Any], device: str) -> dict[str, Any]:
