@@ -35,8 +35,9 @@ class Adaptive:
         self.before = np.zeros(256, np.int64)  # how often the last matrix had each of -128 to 127
 
     def visit(self, matrix: np.ndarray, low: int, high: int) -> None:
-        """matrix: int8 (rows, columns) of codes from low to high. If these are the same, it has no parts."""
-        if low == high:
+        """matrix: int8 (rows, columns) of codes from low to high. If all are the same, or there are none, it has no
+        parts."""
+        if low == high or not matrix.size:
             return
         rows, columns = matrix.shape
         before = self.before[low + 128 : high + 129]

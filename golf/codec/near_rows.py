@@ -9,14 +9,13 @@ import numpy as np
 def split(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """From int8 (rows, columns): which rows are near (int8, (rows, 1), 1 or 0), their differences from the rows above
     them (modulo 256), and the other rows as they are."""
-    difference = np.diff(codes, axis=0, prepend=np.int8(0))  # modulo 256
-    near = 2 * _size(difference) < _size(codes)  # at least a bit less for each code
-    near[:1] = False
+    difference = np.diff(codes, axis=0, prepend=np.int8(0))
+    near = 2 * _size(difference) < _size(codes)  # at least a bit less for each code; never the first row
     return near[:, None].astype(np.int8), difference[near], codes[~near]
 
 
 def join(near: np.ndarray, differences: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The inverse of `split`; the first row must not be near."""
+    """The inverse of `split`; of what it does not return, any codes of the right shape."""
     if not len(differences):
         return others
     is_near = near[:, 0] != 0

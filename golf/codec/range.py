@@ -98,8 +98,6 @@ def _decode_matrix(form: Form, ends: Iterator[int], adaptive: Adaptive) -> np.nd
         return matrix
 
     near = decoded(rows, 1)
-    if near[:1].any():
-        raise CodecError("range: damaged, no row is above the first")
     count = int(np.count_nonzero(near))
     differences = decoded(count, columns)
     return join(near, differences, decoded(rows - count, columns))

@@ -128,6 +128,9 @@ def test_every_flipped_bit_every_truncation_and_a_tail_are_found() -> None:
     for data in damaged:
         with pytest.raises(CodecError, match="range"):
             CODEC.decode(data, forms)
+    zeros = [np.zeros((5, 7), np.int8)]  # for which no word is read
+    with pytest.raises(CodecError, match="followed"):
+        CODEC.decode(CODEC.encode(zeros) + b"tail", forms_of(zeros))
 
 
 @given(data=st.binary(max_size=60), shapes=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9)), max_size=3))
@@ -136,6 +139,12 @@ def test_noise_is_refused_or_decodes_to_the_forms(data: bytes, shapes: list[tupl
     with suppress(CodecError):
         arrays = CODEC.decode(data, [Form("i1", shape) for shape in shapes])
         assert [array.shape for array in arrays] == shapes
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0), (1, 1)])
+def test_ends_of_what_has_no_codes(shape: tuple[int, int]) -> None:
+    with pytest.raises(CodecError):
+        CODEC.decode(bytes(4) + np.array([0, 1] * 3, np.int8).tobytes(), [Form("i1", shape)])
 
 
 @pytest.mark.parametrize(
