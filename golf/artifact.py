@@ -10,17 +10,18 @@ Its envelope is described in `golf.container`. The header has, beside the list o
 and the sections are
 
     index   JSON, one entry per tensor: [name, "int", [rows, columns], bits] or [name, "float16", shape, 16]
-    codes   int8: the codes of the "int" tensors in the order of the index, row after row
+    codes   int8: the codes of the "int" tensors in the order of the index
     floats  little-endian float16, in the order of the index: the scales of an "int" tensor, one per row, or the values
             of a "float16" tensor
 
-An element of an "int" tensor is its code times the scale of its row.
+The codec is given the arrays of a section together; those of the index are one, of bytes. An element of an "int" tensor
+is its code times the scale of its row.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ import torch
 
 from golf.atomic import replacing
 from golf.build import build
-from golf.codec.base import Codec, CodecError
+from golf.codec.base import Codec, CodecError, Form
 from golf.container import (
     ArtifactError,
     ContentError,
@@ -48,6 +49,7 @@ BUILT_IN_CODECS = {
     "brotli": "golf.codec.brotli.Brotli",
     "lzma": "golf.codec.lzma.Lzma",
     "none": "golf.codec.none.NoCodec",
+    "range": "golf.codec.range.Range",
 }
 HEADER_FORM = {"codec": {"name": str, "params": dict}, "model": dict, "tokenizer_sha256": str}
 INDEX_FORM = [(str, str, [int], int)]
@@ -101,11 +103,13 @@ def write_artifact(
     """
     coder: Codec = build(codec)
     raw = _to_sections(state)
-    sections = [Section(name, coder.encode(data), len(data)) for name, data in raw.items()]
+    sections = [Section(name, coder.encode(arrays), _bytes(arrays)) for name, arrays in raw.items()]
     fields = {"codec": _describe(codec), "model": dict(model), "tokenizer_sha256": tokenizer_sha256}
     with replacing(path) as temporary:
         size = write_container(temporary, fields, sections)
-        same = _to_sections(_read(temporary, codec).state) == raw
+        back = _to_sections(_read(temporary, codec).state)
+        pairs = zip(chain(*back.values()), chain(*raw.values()), strict=True)
+        same = all(ours.tobytes() == theirs.tobytes() for ours, theirs in pairs)
         require(same, f"codec: {codec['_target_']} does not give back what it was given")
     return size
 
@@ -160,19 +164,23 @@ def _build_codec(described: dict[str, Any], codec: Mapping[str, Any] | None) -> 
     return build(codec)
 
 
-def _to_sections(state: State) -> dict[str, bytes]:
+def _to_sections(state: State) -> dict[str, list[np.ndarray]]:
     index: list[Any] = []
-    codes, floats = BytesIO(), BytesIO()
+    codes, floats = [], []
     for name, tensor in state.items():
         _check_tensor(name, tensor)
         if isinstance(tensor, Quantized):
             index.append([name, "int", list(tensor.codes.shape), tensor.bits])
-            codes.write(tensor.codes.cpu().numpy().tobytes())
+            codes.append(tensor.codes.cpu().numpy())
             tensor = tensor.scale
         else:
             index.append([name, "float16", list(tensor.shape), 16])
-        floats.write(tensor.detach().cpu().numpy().astype("<f2").tobytes())
-    return {"index": to_json("index", index), "codes": codes.getvalue(), "floats": floats.getvalue()}
+        floats.append(tensor.detach().cpu().numpy().astype("<f2"))
+    return {"index": [np.frombuffer(to_json("index", index), np.uint8)], "codes": codes, "floats": floats}
+
+
+def _bytes(arrays: Sequence[np.ndarray]) -> int:
+    return sum(array.nbytes for array in arrays)
 
 
 def _read(path: Path, codec: Mapping[str, Any] | None) -> Artifact:
@@ -185,25 +193,31 @@ def _read(path: Path, codec: Mapping[str, Any] | None) -> Artifact:
     require(index_section.raw_bytes <= MAX_INDEX_BYTES, f"index: longer than {MAX_INDEX_BYTES} bytes", SizeError)
 
     decoder = _build_codec(fields["codec"], codec)
-    index = _parse_index(_decode(index_section, decoder), codes_section.raw_bytes, floats_section.raw_bytes)
-    codes, floats = BytesIO(_decode(codes_section, decoder)), BytesIO(_decode(floats_section, decoder))
+    (text,) = _decode(index_section, decoder, [Form("u1", (index_section.raw_bytes,))])
+    index = _parse_index(text.tobytes(), codes_section.raw_bytes, floats_section.raw_bytes)
+    matrices = [Form("i1", tuple(shape)) for _, kind, shape, _ in index if kind == "int"]
+    vectors = [Form("<f2", tuple(shape[:1] if kind == "int" else shape)) for _, kind, shape, _ in index]
+    codes, floats = iter(_decode(codes_section, decoder, matrices)), _decode(floats_section, decoder, vectors)
     state: State = {}
-    for name, kind, shape, bits in index:
-        if kind == "int":
-            state[name] = Quantized(_take(codes, "i1", shape), _take(floats, "<f2", shape[:1]), bits)
-        else:
-            state[name] = _take(floats, "<f2", shape)
+    for (name, kind, _, bits), values in zip(index, floats, strict=True):
+        state[name] = _tensor(values) if kind == "float16" else Quantized(_tensor(next(codes)), _tensor(values), bits)
         _check_tensor(name, state[name])
     return Artifact(**fields, state=state)
 
 
-def _decode(section: Section, decoder: Codec) -> bytes:
+def _decode(section: Section, decoder: Codec, forms: Sequence[Form]) -> list[np.ndarray]:
     try:
-        raw = decoder.decode(section.stored, section.raw_bytes)
+        arrays = decoder.decode(section.stored, forms)
     except CodecError as error:
         raise ContentError(f"{section.name}: {error}") from error
-    require(len(raw) == section.raw_bytes, f"{section.name}: decodes to {len(raw)} bytes", SizeError)
-    return raw
+    found = [(array.dtype, array.shape) for array in arrays]
+    asked = [(np.dtype(form.dtype), form.shape) for form in forms]
+    require(found == asked, f"{section.name}: decodes to arrays of other forms", SizeError)
+    return arrays
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
 
 
 def _parse_index(data: bytes, codes_bytes: int, floats_bytes: int) -> list[Any]:
@@ -226,11 +240,6 @@ def _parse_index(data: bytes, codes_bytes: int, floats_bytes: int) -> list[Any]:
     require(codes == codes_bytes, f"codes: {codes_bytes} bytes, not the {codes} of the index", SizeError)
     require(2 * floats == floats_bytes, f"floats: {floats_bytes} bytes, not the {2 * floats} of the index", SizeError)
     return index
-
-
-def _take(stream: BytesIO, dtype: str, shape: list[int]) -> torch.Tensor:
-    raw = np.frombuffer(stream.read(math.prod(shape) * np.dtype(dtype).itemsize), dtype)
-    return torch.from_numpy(raw.astype(raw.dtype.newbyteorder("=")).reshape(shape))
 
 
 def _check_tensor(name: str, tensor: Quantized | torch.Tensor) -> None:

@@ -8,14 +8,18 @@ from torch import Tensor, nn
 
 def zero(parameters: Iterable[nn.Parameter]) -> None:
     """Let every parameter have a gradient, of zeros."""
-    gradients = []
+    parameters = list(parameters)
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-        gradients.append(parameter.grad)
-    torch._foreach_zero_(gradients)
+    torch._foreach_zero_(of(parameters))
+
+
+def of(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    """The gradients that there are: after `zero`, all."""
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
 def accumulate(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
     """Add the gradients of a loss to those that the parameters have: all at once, not in a kernel for each."""
-    torch._foreach_add_([parameter.grad for parameter in parameters], torch.autograd.grad(loss, parameters))
+    torch._foreach_add_(of(parameters), list(torch.autograd.grad(loss, parameters)))

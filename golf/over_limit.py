@@ -45,7 +45,7 @@ def _bytes_per_group(result: Mapping[str, Any]) -> dict[str, float]:
 def _remedy(result: Mapping[str, Any], work: Work, over: int) -> str:
     """What would bring it under the limit."""
     if CODEC_OVERHEAD * sum(result["bytes_per_tensor"].values()) <= work.room:
-        return "codec=brotli at quality 11 would bring it under"
+        return "codec=range would bring it under"
     quantizer = work.build("quantizer")
     if not isinstance(quantizer, SDClipQuantizer):
         return "codes take far less than float16, as with quantizer=gptq"

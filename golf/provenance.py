@@ -13,7 +13,8 @@ from typing import Any
 
 from golf import paths
 
-DISTRIBUTIONS = ("torch", "triton", "numpy", "sentencepiece", "brotli", "hydra-core", "omegaconf", "wandb")
+CORE = ("torch", "triton", "numpy", "sentencepiece", "brotli", "constriction")
+DISTRIBUTIONS = (*CORE, "hydra-core", "omegaconf", "wandb")
 
 
 def provenance(config: Mapping[str, Any], data_digests: Mapping[str, Any], device: str) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def run(toys: Path, cwd: Path, *arguments: str, python: tuple[str, ...] = (), **
     return subprocess.run([*command, *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
 
 
-HEAVY = {"torch", "wandb", "matplotlib", "sentencepiece", "brotli", "numpy", "rich"}
+HEAVY = {"torch", "wandb", "matplotlib", "sentencepiece", "brotli", "constriction", "numpy", "rich"}
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--cfg", "job")])

@@ -38,6 +38,7 @@ from golf.container import (
 BROTLI = {"_target_": "golf.codec.brotli.Brotli", "quality": 5, "lgwin": 22, "byte_shuffle": True}
 LZMA = {"_target_": "golf.codec.lzma.Lzma", "preset": 1, "byte_shuffle": False}
 NONE = {"_target_": "golf.codec.none.NoCodec"}
+RANGE = {"_target_": "golf.codec.range.Range"}
 MODEL = {"_target_": "golf.model.gpt.GPT", "num_layers": 2, "width": 64, "base": 1e-5, "list": [1, None, "ü"]}
 TOKENIZER = "ab" * 32
 FIELDS = {"codec": {"name": "none", "params": {}}, "model": MODEL, "tokenizer_sha256": TOKENIZER}
@@ -98,13 +99,13 @@ def good_files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """Small artifacts, compressed and not."""
     path = tmp_path_factory.mktemp("good") / "artifact.golf"
     files = []
-    for codec in (BROTLI, NONE):
+    for codec in (BROTLI, NONE, RANGE):
         write(path, small_state(), codec)
         files.append(path.read_bytes())
     return files
 
 
-@pytest.mark.parametrize("codec", [BROTLI, LZMA, NONE], ids=["brotli", "lzma", "none"])
+@pytest.mark.parametrize("codec", [BROTLI, LZMA, NONE, RANGE], ids=["brotli", "lzma", "none", "range"])
 def test_gives_back_what_it_was_given(path: Path, codec: dict[str, Any]) -> None:
     size = write(path, small_state(), codec)
     assert size == path.stat().st_size
@@ -164,7 +165,7 @@ def states(draw: Callable[..., Any]) -> State:
     return state
 
 
-@given(state=states(), codec=st.sampled_from([BROTLI, LZMA, NONE]))
+@given(state=states(), codec=st.sampled_from([BROTLI, LZMA, NONE, RANGE]))
 @settings(fuzz, max_examples=100)
 def test_gives_back_any_state(path: Path, state: State, codec: dict[str, Any]) -> None:
     write(path, state, codec)
@@ -210,21 +211,27 @@ def test_a_model_that_is_not_json_is_refused(path: Path) -> None:
 
 
 OWN_CODEC = """
-class Reverse:
+from golf.codec.joined import JoinedCodec
+
+class Reverse(JoinedCodec):
     def __init__(self, *, times: int):
         self.times = times
-    def encode(self, data):
+    def compress(self, data):
         return data[::-1]
-    def decode(self, data, raw_bytes):
+    def decompress(self, data, raw_bytes):
         return data[::-1]
 
 class Lossy(Reverse):
-    def decode(self, data, raw_bytes):
+    def decompress(self, data, raw_bytes):
         return data[::-1] if data.endswith(b"[") else bytes(raw_bytes)
 
 class Longer(Reverse):
-    def decode(self, data, raw_bytes):
+    def decompress(self, data, raw_bytes):
         return data[::-1] if data.endswith(b"[") else data[::-1] + bytes(2)
+
+class Wider(Reverse):
+    def decode(self, data, forms):
+        return [array.astype("i4") for array in super().decode(data, forms)]
 """
 
 
@@ -245,7 +252,9 @@ def test_a_codec_of_ones_own_is_built_from_ones_own_configuration(
     assert "own_codec_module" not in sys.modules  # nothing that only the file names was imported
 
 
-@pytest.mark.parametrize(("name", "problem"), [("Lossy", "does not give back"), ("Longer", "decodes to")])
+@pytest.mark.parametrize(
+    ("name", "problem"), [("Lossy", "does not give back"), ("Longer", "decodes to"), ("Wider", "decodes to")]
+)
 def test_a_codec_that_does_not_give_back_its_input_is_refused_when_writing(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, problem: str
 ) -> None:
@@ -289,7 +298,7 @@ def damages(draw: Callable[..., Any]) -> Callable[[bytes], bytes]:
     return damage
 
 
-@given(damage=st.lists(damages(), min_size=1, max_size=3), which=st.integers(0, 1))
+@given(damage=st.lists(damages(), min_size=1, max_size=3), which=st.integers(0, 2))
 @fuzz
 def test_nothing_damaged_loads(
     path: Path, good_files: list[bytes], damage: list[Callable[[bytes], bytes]], which: int

@@ -153,7 +153,7 @@ def test_the_model_comes_from_the_input(base, tmp_path):
         (["ttt.chunk_tokens=64"], "ttt.chunk_tokens=64"),
         (["ttt.freeze_blocks=7"], "ttt.freeze_blocks=7"),
         (["ttt.parameters=recurrent", "model.num_loops=0"], "ttt.parameters=recurrent"),
-        (["codec.quality=12"], "quality"),
+        (["codec=brotli", "codec.quality=12"], "quality"),
         (["stages=[]"], r"stages=\[\]"),
         (["stages=[train,train]"], "names a stage twice"),
         (["quantizer.calibration_tokens=100"], "calibration_tokens=100 is below model.seq_len=128"),

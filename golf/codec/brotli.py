@@ -5,13 +5,14 @@ from io import BytesIO
 import brotli
 
 from golf.codec.base import CodecError
+from golf.codec.joined import JoinedCodec
 from golf.codec.shuffle import HEADER, shuffle, unshuffle
 from golf.errors import UserError
 
 STEP = 1 << 20  # the decoder overshoots its output limit by up to a growing block, so it is asked for small steps
 
 
-class Brotli:
+class Brotli(JoinedCodec):
     """Brotli after an optional byte shuffle.
 
     quality: 0 (fast) to 11 (small). lgwin: log2 of the window in bytes, 10 to 24. Raises UserError for others.
@@ -26,10 +27,10 @@ class Brotli:
         self.lgwin = lgwin
         self.byte_shuffle = byte_shuffle
 
-    def encode(self, data: bytes) -> bytes:
+    def compress(self, data: bytes) -> bytes:
         return brotli.compress(shuffle(data) if self.byte_shuffle else data, quality=self.quality, lgwin=self.lgwin)
 
-    def decode(self, data: bytes, raw_bytes: int) -> bytes:
+    def decompress(self, data: bytes, raw_bytes: int) -> bytes:
         if self.byte_shuffle:
             return unshuffle(_decompress(data, raw_bytes + len(HEADER)))
         return _decompress(data, raw_bytes)

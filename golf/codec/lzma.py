@@ -3,13 +3,14 @@
 import lzma
 
 from golf.codec.base import CodecError
+from golf.codec.joined import JoinedCodec
 from golf.codec.shuffle import HEADER, shuffle, unshuffle
 from golf.errors import UserError
 
 DECODER_MEMORY = 1 << 27  # bytes; preset 9 needs 65 MiB, a hostile stream may ask for 4 GiB
 
 
-class Lzma:
+class Lzma(JoinedCodec):
     """LZMA after an optional byte shuffle.
 
     preset: 0 (fast) to 9 (small), always in its "extreme" variant. Raises UserError for others.
@@ -21,7 +22,7 @@ class Lzma:
         self.preset = preset
         self.byte_shuffle = byte_shuffle
 
-    def encode(self, data: bytes) -> bytes:
+    def compress(self, data: bytes) -> bytes:
         # No checksum: each section of an artifact has its SHA-256.
         return lzma.compress(
             shuffle(data) if self.byte_shuffle else data,
@@ -29,7 +30,7 @@ class Lzma:
             preset=self.preset | lzma.PRESET_EXTREME,
         )
 
-    def decode(self, data: bytes, raw_bytes: int) -> bytes:
+    def decompress(self, data: bytes, raw_bytes: int) -> bytes:
         if self.byte_shuffle:
             return unshuffle(_decompress(data, raw_bytes + len(HEADER)))
         return _decompress(data, raw_bytes)

@@ -110,10 +110,10 @@ def _fused_product(a: Tensor, b: Tensor, out: Tensor, signs: Tensor | None, post
     (rows, inner), cols = a.shape, out.size(1)
     backward, device = post is not None, a.device
     blocks = [(a, [M, K]), (b, [K, N] if backward else [N, K]), (post, [M, N // 2]), (out, [M, N // 2])]
-    a, b, post, out = (t if t is None else TensorDescriptor.from_tensor(t, block) for t, block in blocks)
+    of_a, of_b, of_post, of_out = (None if t is None else TensorDescriptor.from_tensor(t, block) for t, block in blocks)
     grid = min(programs(device, 1), triton.cdiv(rows, M) * triton.cdiv(cols, N))
     _product[(grid,)](
-        a, b, signs, post, out, rows, cols, inner, BACKWARD=backward, KEEP=signs is not None, M=M, N=N, K=K,
+        of_a, of_b, signs, of_post, of_out, rows, cols, inner, BACKWARD=backward, KEEP=signs is not None, M=M, N=N, K=K,
         GROUP=GROUP, num_warps=PRODUCT_WARPS, num_stages=STAGES[backward],
     )  # fmt: skip
 

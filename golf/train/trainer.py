@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from golf import dist
+from golf import dist, gradients
 from golf.data.loader import Loader
 from golf.data.prefetch import Prefetched
 from golf.device import autocast, deterministic
 from golf.errors import UserError, require
 from golf.evaluation.stream import Score
 from golf.events import Listener
-from golf.gradients import accumulate
 from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
 from golf.replay import Replayed
@@ -110,7 +109,7 @@ class Trainer:
             """Add a micro-batch's part to the gradients; its part of the loss."""
             with autocast(device):
                 loss = model(ids, targets) / self.micro_batches
-            accumulate(loss, parameters)
+            gradients.accumulate(loss, parameters)
             return loss.detach()
 
         micro_step = Replayed(model, backward, device)
@@ -120,7 +119,7 @@ class Trainer:
             loss = torch.zeros((), device=device)
             for _ in range(self.micro_batches // dist.world_size()):
                 loss += micro_step(*batches.batch())
-            dist.sum_([*(parameter.grad for parameter in parameters), loss])
+            dist.sum_([*gradients.of(parameters), loss])
             nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
             optimizer.step(step, scale)
             optimizer.zero_grad()

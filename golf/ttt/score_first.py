@@ -111,7 +111,7 @@ class ScoreFirst(Strategy):
                 if len(mine):
                     share = torch.full((), len(mine) / len(batch), device=ledger.device)
                     backward(*ledger.sequences(mine, seq_len), share)
-                dist.sum_([parameter.grad for parameter in parameters])
+                dist.sum_(gradients.of(parameters))
                 nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
                 sgd.step()
 

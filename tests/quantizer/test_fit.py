@@ -30,6 +30,7 @@ from golf.quantizer.quantizer import SDClipQuantizer, round_to_codes
 BROTLI = {"_target_": "golf.codec.brotli.Brotli", "quality": 11, "lgwin": 24, "byte_shuffle": True}
 LZMA = {"_target_": "golf.codec.lzma.Lzma", "preset": 6, "byte_shuffle": True}
 NONE = {"_target_": "golf.codec.none.NoCodec"}
+RANGE = {"_target_": "golf.codec.range.Range"}
 RECORD = {(6, 12.85): 31_719_424, (8, 20.0): 4_194_304}  # the record's codes
 
 
@@ -130,6 +131,7 @@ def quantizer(name: str, **changes) -> SDClipQuantizer:
     tail=st.sampled_from([0.0, 0.3, 0.8]),
     bits=st.sampled_from([6, 7, 8]),
     ratio=st.floats(0.9, 1.15),
+    codec=st.sampled_from([BROTLI, RANGE]),
 )
 @settings(
     max_examples=8,
@@ -137,8 +139,8 @@ def quantizer(name: str, **changes) -> SDClipQuantizer:
     phases=[Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_as_large_as_allowed_and_not_larger(tmp_path, seed, tail, bits, ratio):
-    search = Search(quantizer("rtn", matrix_bits=bits), random_weights(seed, tail), BROTLI, tmp_path / "artifact.golf")
+def test_as_large_as_allowed_and_not_larger(tmp_path, seed, tail, bits, ratio, codec):
+    search = Search(quantizer("rtn", matrix_bits=bits), random_weights(seed, tail), codec, tmp_path / "artifact.golf")
     limit = int(ratio * search.measure(1.0))
     size = search.fitted(limit)
     assert size <= limit
@@ -148,7 +150,7 @@ def test_as_large_as_allowed_and_not_larger(tmp_path, seed, tail, bits, ratio):
     assert len(search.sizes) <= 3
 
 
-@given(seed=st.integers(0, 2**31), ratio=st.floats(0.5, 3), codec=st.sampled_from([LZMA, NONE]))
+@given(seed=st.integers(0, 2**31), ratio=st.floats(0.5, 3), codec=st.sampled_from([LZMA, NONE, RANGE]))
 @settings(
     max_examples=8,
     deadline=None,
@@ -181,6 +183,6 @@ def test_gptq(tmp_path):
     loader = Loader([read_shard(file) for file in dataset.train_files], config["model"]["seq_len"], 0, "global")
     gptq, model = quantizer("gptq"), random_weights(0, 0)
     hessians = gptq.calibrate(model, loader, Listener())
-    search = Search(gptq, model, BROTLI, tmp_path / "artifact.golf", hessians)
+    search = Search(gptq, model, RANGE, tmp_path / "artifact.golf", hessians)
     limit = int(0.97 * search.measure(1.0))
     assert 0.99 * limit <= search.fitted(limit) <= limit

@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-REQUIREMENTS = ("torch", "numpy", "sentencepiece", "brotli")
+REQUIREMENTS = ("torch", "numpy", "sentencepiece", "constriction")
 
 
 def site(directory: Path, requirements: tuple[str, ...] = REQUIREMENTS) -> Path:

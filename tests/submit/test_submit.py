@@ -62,7 +62,8 @@ def test_the_folder(copy):
     assert total == said["seed_results"]["42"]["total_bytes"]
     assert (folder / "artifact.golf").read_bytes() == (copy / "submission-runs/seed42/artifact.golf").read_bytes()
     packages = [line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()]
-    assert packages == ["brotli", "numpy", "sentencepiece", "torch", *(["triton"] if find_spec("triton") else [])]
+    optional = ["triton"] if find_spec("triton") else []
+    assert packages == ["constriction", "numpy", "sentencepiece", "torch", *optional]
     readme = (folder / "README.md").read_text()
     assert f"| 42 | {scores[0]:.5f} |" in readme
     assert "| `ttt.epochs` | 1 | 3 |" in readme

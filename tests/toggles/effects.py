@@ -71,7 +71,7 @@ EMA = {"ema", "prequant", "validate ema_val_loss"}
 TRAINED = {"train loss", "raw", "validate val_loss", *EMA}
 VALIDATED = {"unigram", "prequant", "validate val_loss", "validate ema_val_loss"}
 SIZES = {"config data", "config model", "config trainer", "config tracker", "config threads"}
-RECORD = {*SIZES, "config evaluation", "config quantizer", "config ttt"}
+RECORD = {*SIZES, "config codec", "config evaluation", "config quantizer", "config ttt"}
 
 SHARDS = f"data.path={FIXTURE} data.tokenizer={FIXTURE}/tokenizer.model data.val_tokens=1025"
 STDLIB = "data.vocab_size=1024 model.vocab_size=1024 data.corpus_bytes=200000 data.val_tokens=1025"
@@ -89,7 +89,7 @@ ON_RANKS = "tests/launch/test_launch.py::test_record_order_deals_shards"
 OPENED = "tests/data/test_dataset.py::test_a_directory_of_shards_opens"
 
 BOOLEANS = [
-    Flip("codec.byte_shuffle=false", {"artifact"}),
+    Flip("codec.byte_shuffle=false", {"artifact"}, at=f"{QUICK} codec=brotli"),
     Flip("codec.byte_shuffle=false", {"artifact"}, at=f"{QUICK} codec=lzma"),
     Flip(
         "data.split_digits=false",
@@ -120,6 +120,7 @@ BOOLEANS = [
 ]
 OPTIONS = [
     Flip("cache=on cache.directory=relative", {"files"}),
+    Flip("codec=brotli", {"artifact", "code"}),
     Flip("codec=lzma", {"artifact", "code"}),
     Flip("codec=none", {"artifact", "code"}),
     Flip(f"data=fineweb_sp8192 {SHARDS} data.train_glob=*_train_*.bin data.val_glob=*_val_*.bin", TRAINED, at=TRAIN),

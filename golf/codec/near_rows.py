@@ -1,0 +1,33 @@
+"""Rows near the one above them, told apart: only the differences are stored of these.
+
+Tokens that training never met, as most of a tokenizer's bytes, end with embeddings that are all but the same.
+"""
+
+import numpy as np
+
+
+def split(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """From int8 (rows, columns): which rows are near (int8, (rows, 1), 1 or 0), their differences from the rows above
+    them (modulo 256), and the other rows as they are."""
+    difference = np.diff(codes, axis=0, prepend=np.int8(0))
+    near = 2 * _size(difference) < _size(codes)  # at least a bit less for each code; never the first row
+    return near[:, None].astype(np.int8), difference[near], codes[~near]
+
+
+def join(near: np.ndarray, differences: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The inverse of `split`; of what it does not return, any codes of the right shape."""
+    if not len(differences):
+        return others
+    is_near = near[:, 0] != 0
+    codes = np.empty((len(near), others.shape[1]), np.int8)
+    codes[~is_near], codes[is_near] = others, 0
+    anchor = np.maximum.accumulate(np.where(is_near, 0, np.arange(len(near))))  # the last row that is not near
+    steps = np.zeros_like(codes)
+    steps[is_near] = differences
+    sums = steps.cumsum(axis=0, dtype=np.int8)
+    return codes[anchor] + sums - sums[anchor]
+
+
+def _size(codes: np.ndarray) -> np.ndarray:
+    """Sum of the magnitudes in each row, int64."""
+    return np.abs(codes, dtype=np.int16).sum(axis=1, dtype=np.int64)
