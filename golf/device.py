@@ -31,12 +31,11 @@ def pick_device(name: str, threads: int | None) -> torch.device:
 
 
 @contextmanager
-def deterministic(wanted: bool) -> Iterator[None]:
-    """Inside, PyTorch takes deterministic kernels if `wanted`; cuBLAS does from its first use in the process on."""
+def deterministic() -> Iterator[None]:
+    """Inside, PyTorch takes deterministic kernels; cuBLAS does from its first use in the process on."""
     before = torch.are_deterministic_algorithms_enabled()
-    if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ CORE = (
     "golf.data.dataset",
     "golf.data.digest",
     "golf.data.loader",
+    "golf.data.prefetch",
     "golf.data.shard",
     "golf.data.shards",
     "golf.data.tokenizer",
@@ -20,6 +21,7 @@ CORE = (
     "golf.errors",
     "golf.evaluation",
     "golf.events",
+    "golf.gradients",
     "golf.kernels",
     "golf.model",
     "golf.optim",
@@ -29,7 +31,7 @@ CORE = (
     "golf.ttt",
 )
 # Imports the whole core where the launcher's packages cannot be imported, and prints what golf consists of then. What
-# needs Triton is left out: not every machine has it.
+# needs Triton or FlashAttention is left out: not every machine has them.
 IMPORT_CORE = f"""
 import importlib, pkgutil, sys
 
@@ -42,7 +44,7 @@ sys.meta_path.insert(0, Blocker())
 for name in {CORE}:
     module = importlib.import_module(name)
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{{name}}."):
-        if not found.name.endswith(("triton", "kernels.launch")):
+        if not found.name.endswith(("triton", "kernels.launch", "model.hybrid")):
             importlib.import_module(found.name)
 print(*sorted(name for name in sys.modules if name.startswith("golf.")))
 """

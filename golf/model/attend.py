@@ -6,7 +6,6 @@ An implementation takes q (batch, length, heads, head size), k and v (batch, len
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +29,7 @@ INSTALL = {
     "fa4": "pip install flash-attn-4",
     "hybrid": "pip install flash-attn-4",
 }
-MODULES = {"fa3": "flash_attn_interface", "fa2": "flash_attn", "fa4": "flash_attn.cute", "hybrid": "flash_attn.cute"}
+MODULES = {"fa3": "flash_attn_interface", "fa2": "flash_attn", "fa4": "flash_attn.cute", "hybrid": "golf.model.hybrid"}
 # Fastest first; sdpa always works. At the record's shape on an H100, forward and backward, cuDNN's takes 2.37 ms, fa4
 # 2.29 and what fa2 computes 3.43: they are there for those who ask.
 AUTO = ("fa3", "sdpa")
@@ -45,25 +44,6 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     else:
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
     return y.transpose(1, 2)
-
-
-class Hybrid(torch.autograd.Function):
-    """cuDNN's forward and FlashAttention 4's backward: each the faster one on Hopper."""
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        heads_first = (t.transpose(1, 2) for t in (q, k, v))
-        y, lse, *_ = torch.ops.aten._scaled_dot_product_cudnn_attention(*heads_first, None, True, 0.0, True)
-        y = y.transpose(1, 2)
-        ctx.save_for_backward(q, k, v, y, lse.squeeze(-1))
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:
-        backward = import_module("flash_attn.cute.interface")._flash_attn_bwd
-        q, k, v, y, lse = ctx.saved_tensors
-        same = torch.are_deterministic_algorithms_enabled()
-        return tuple(backward(q, k, v, y, dy, lse, causal=True, deterministic=same)[:3])
 
 
 def choose(name: str, device: torch.device) -> tuple[str, Attend]:
@@ -94,8 +74,6 @@ def _load(name: str, device: torch.device) -> Attend:
         ) from error
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if name == "hybrid":
-            return Hybrid.apply(q, k, v)
         y = flash(q, k, v, causal=True)
         return y[0] if isinstance(y, tuple) else y
 

@@ -18,10 +18,12 @@ from typing import Any
 from golf.build import module_of
 from golf.cache.entries import cached, user_cache
 from golf.kernels.choose import may_be_triton
+from golf.model.attend import MODULES as ATTENTION
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.replay import Replayed
 from golf.sources import closure, source_of
 from golf.submit import script
+from golf.submit.rename import renamed
 from golf.submit.shake import shaken
 
 ROOT = ("seed", "device", "attention", "threads")
@@ -61,7 +63,8 @@ def pack(config: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
 
 def program(sources: Mapping[str, str], packed: Mapping[str, Any]) -> str:
     """What the script runs once it has extracted itself."""
-    return f"M={json.dumps(sources, ensure_ascii=False)}\nC={packed!r}\n{LOADER}"
+    modules = json.dumps(sources, ensure_ascii=False, separators=(",", ":"))
+    return f"M={modules}\nC={packed!r}\n{LOADER}"
 
 
 def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,22 +88,34 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
     """Source by name of the modules that a packed configuration needs, remembered in the user's cache."""
     parts = [config[group] for group in (*GROUPS, "data")]
     targets = {module_of(part) for part in parts}
+    if config["attention"] == "hybrid":
+        targets.add(ATTENTION["hybrid"])
     # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
     off = set() if config["quantizer"].get("fit_bytes") else {SDClipQuantizer.is_to_fit.__name__}
     if not any(may_be_triton(part["kernels"]) for part in parts if "kernels" in part):
         off |= {may_be_triton.__name__, Replayed.is_recorded.__name__}
+    # What is no data will be as it is here: the seed and the place of the data are asked for.
+    settled = {config[group]["_target_"]: dict(config[group]) for group in GROUPS}
     reached = closure({script.__name__, *targets}, lambda module: module.partition(".")[0] == "golf")
+
+    kept = {"main", *names}
 
     def build(directory: Path) -> None:
         bare = {module: _minify(source_of(module), rename_locals=False) for module in reached}
-        needed = shaken(bare, script.__name__, targets, {"main", *names}, off)
+        needed = renamed(shaken(bare, script.__name__, targets, kept, off, settled), kept)
         small = {module: _minify(source, rename_locals=True) for module, source in needed.items()}
         (directory / MODULES).write_text(json.dumps(small), encoding="utf-8")
 
-    makers = [source_of(module) for module in (__name__, shaken.__module__)], version("python-minifier"), sys.version
+    makers = (
+        [source_of(module) for module in (__name__, shaken.__module__, renamed.__module__)],
+        version("python-minifier"),
+        sys.version,
+    )
     digest = hashlib.sha256(
-        repr((sorted(reached.items()), sorted(targets), sorted(names), sorted(off), makers)).encode()
+        repr(
+            (sorted(reached.items()), sorted(targets), sorted(names), sorted(off), sorted(settled.items()), makers)
+        ).encode()
     )
     try:
         directory = cached(user_cache(None, "code"), digest.hexdigest()[:32], build)

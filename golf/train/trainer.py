@@ -95,8 +95,10 @@ class Trainer:
         self, model: GPT, optimizer: Optimizer, loader: Loader, validate: Callable[[GPT], Score], events: Listener
     ) -> Trained:
         """Train `model` in place; `validate` scores it. Afterwards the model holds the last weights, recurrent."""
-        with deterministic(self.deterministic):
-            return self._train(model, optimizer, loader, validate, events)
+        if self.deterministic:
+            with deterministic():
+                return self._train(model, optimizer, loader, validate, events)
+        return self._train(model, optimizer, loader, validate, events)
 
     def _train(
         self, model: GPT, optimizer: Optimizer, loader: Loader, validate: Callable[[GPT], Score], events: Listener

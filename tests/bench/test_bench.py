@@ -55,7 +55,7 @@ def measured(found: dict) -> dict[str, dict]:
 def test_every_row_is_measured_or_says_why_not(found: dict) -> None:
     assert list(found["seconds"]) == list(SUBJECTS)
     assert {row["name"].partition(".")[0] for row in found["rows"]} == set(SUBJECTS)
-    assert {row["name"] for row in found["rows"] if "value" not in row} <= {"codec"}  # whose packages are extras
+    assert {row["name"] for row in found["rows"] if "value" not in row} == set()
     for row in measured(found).values():
         values = [row["value"], *row["repeats"]["value"]]
         if row["plain"] is not None:
