@@ -56,7 +56,10 @@ class Setting:
                 check_component(group, component)
         device = pick_device(config["device"], config["threads"])
         attention, attend = choose(config["attention"], device)
-        kernels, _ = choose_kernels(config["model"]["kernels"], device.type)
+        try:
+            kernels, _ = choose_kernels(config["model"]["kernels"], device.type)
+        except UserError as error:
+            raise UserError(f"model.{error}") from error
         plain, _ = composed([*overrides, *PLAIN])
         return cls(overrides, config, plain, choices, device, attention, attend, kernels, repeats, directory)
 
