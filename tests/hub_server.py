@@ -17,15 +17,14 @@ PIECE = 2**14
 
 class Hub:
     """`files`: content by path. What is bad is by path too: `cuts`, after how many bytes each of the next answers
-    breaks off; `damaged`, how many answers have a wrong byte; `errors`, how many are "try later"; `stalls`, after how
-    many bytes an answer stops until `go` is set. `asked` has the first byte of each answer that was asked for."""
+    breaks off, or None for "try later"; `damaged`, how many answers have a wrong byte; `stalls`, after how many bytes
+    an answer stops until `go` is set. `asked` has the first byte of each answer that was asked for."""
 
     def __init__(self, repository: str, files: dict[str, bytes]):
         self.repository, self.files, self.commit = repository, files, COMMIT
         self.in_git = {path for path in files if path.endswith(".json")}
-        self.cuts: dict[str, list[int]] = {}
+        self.cuts: dict[str, list[int | None]] = {}
         self.damaged: Counter[str] = Counter()
-        self.errors: Counter[str] = Counter()
         self.stalls: dict[str, int] = {}
         self.stalled, self.go = threading.Event(), threading.Event()
         self.asked: dict[str, list[int]] = {}
@@ -82,8 +81,8 @@ def serving(hub: Hub) -> Iterator[Hub]:
             content = bytearray(hub.files[path])
             start = int(re.match(r"bytes=(\d+)-", self.headers.get("Range", "bytes=0-")).group(1))
             hub.asked.setdefault(path, []).append(start)
-            if hub.errors[path]:
-                hub.errors[path] -= 1
+            sent = hub.cuts[path].pop(0) if hub.cuts.get(path) else len(content)
+            if sent is None:
                 return self.json({"error": "try later"}, 503)
             if hub.damaged[path]:
                 hub.damaged[path] -= 1
@@ -94,7 +93,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
             self.send_header("ETag", f'"{hub.entry(path)["oid"]}"')
             self.end_headers()
-            end = start + hub.cuts[path].pop(0) if hub.cuts.get(path) else len(content)
+            end = min(start + sent, len(content))
             for at in range(start, end, PIECE):
                 if path in hub.stalls and at >= hub.stalls[path]:
                     hub.stalled.set()

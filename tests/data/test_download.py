@@ -154,10 +154,11 @@ def test_what_was_damaged_or_lost_since_is_fetched_again(hub, directory):
 
 def test_cut_connections_go_on_where_they_were(hub, directory):
     hub.cuts = {TRAIN[0]: [50_000, 0, 70_000], VAL: [1000]}
-    hub.errors[TRAIN[1]] = 2
+    hub.cuts[TRAIN[1]] = [None, None, 50_000, None, None, 40_000]  # no three in a row bring nothing
     fetched(directory)
     has(hub, directory, [*TRAIN, VAL, TOKENIZER])
     assert hub.asked[TRAIN[0]] == [0, 50_000, 50_000, 120_000]
+    assert hub.asked[TRAIN[1]] == [0, 0, 0, 50_000, 50_000, 50_000, 90_000]
     assert hub.asked[VAL] == [0, 1000]
 
 
@@ -227,6 +228,18 @@ def test_a_repository_that_grows_and_changes_is_followed(hub, directory):
     assert read_manifest(directory).source["commit"] == hub.commit
 
 
+def test_what_an_interrupted_download_left_does_not_replace_what_is_right(hub, directory, files):
+    fetched(directory)
+    hub.files |= dict.fromkeys(TRAIN[:2], files[VAL])
+    hub.commit = "8" * 40
+    hub.damaged[TRAIN[1]] = 2
+    refused(directory)
+    hub.files, hub.commit = dict(files), "9" * 40
+    (directory / ".download" / "fineweb_train_000000.bin").write_bytes(files[VAL])  # it may have come before, or not
+    fetched(directory)
+    has(hub, directory, [*TRAIN, VAL, TOKENIZER])
+
+
 def test_what_is_wrong_is_one_line_that_names_it(hub, directory, files):
     assert refused(directory, 0) == "--shards=0 must be at least 1"
     assert refused(directory, 4) == f"--shards=4: {REPOSITORY} has 3 training shards"
@@ -254,7 +267,7 @@ def test_what_is_wrong_is_one_line_that_names_it(hub, directory, files):
 
 
 def test_a_server_that_never_sends_is_given_up(hub, directory):
-    hub.errors[TRAIN[0]] = 10**6
+    hub.cuts[TRAIN[0]] = [None] * 100
     message = refused(directory)
     assert message.startswith(f"{REPOSITORY}: {TRAIN[0]}: cannot be fetched (Server error '503 ")
     assert message.endswith("; the same command goes on where it was")
