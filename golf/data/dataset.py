@@ -63,9 +63,7 @@ class Dataset:
         return stream[: sequences * seq_len + 1]
 
     def check(self, vocab_size: int, seq_len: int) -> None:
-        """Raises UserError if the files are not those of the manifest beside them, or if a model of `vocab_size`
-        cannot be trained or scored on sequences of `seq_len` tokens."""
-        self._check_manifest()
+        """Raises UserError if a model of `vocab_size` cannot be trained or scored on sequences of `seq_len` tokens."""
         require(seq_len > 0, f"model.seq_len={seq_len} must be at least 1")
         require(
             self.seed is None or 0 <= self.seed < 2**63,
@@ -87,7 +85,8 @@ class Dataset:
             if contents.largest >= vocab_size:
                 require_vocabulary(file, vocab_size, self.tokenizer)
 
-    def _check_manifest(self) -> None:
+    def check_manifest(self) -> None:
+        """Raises UserError, which names a file, if the files are not those of the manifest beside the shards."""
         if self._manifest is not None:
             self._manifest.check_sizes()  # in no time, before all the files are read
             self._manifest.check_tokenizer(self.tokenizer, sha256(self.tokenizer))

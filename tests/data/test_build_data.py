@@ -104,6 +104,7 @@ def test_a_run_takes_it_and_the_manifest_says_what_it_is(data, documents):
         seed=None,
         order="global",
     ).open(Listener())
+    opened.check_manifest()
     opened.check(400, 64)
     assert opened.digests()["manifest"] is not None
 

@@ -115,6 +115,7 @@ def test_all_of_it_is_there_verified_and_ready_for_a_run(hub, directory, tmp_pat
         seed=None,
         order="record",
     ).open(Listener())
+    data.check_manifest()
     data.check(320, 64)
     assert data.digests()["manifest"] == sha256(directory / "manifest.json")
     assert not (tmp_path / "home").exists()
