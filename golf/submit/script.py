@@ -96,8 +96,7 @@ def run(
     files_of = {"train": len(dataset.train_files), "val": [sha256(file) for file in dataset.val_files]}
     events.event("machine", device=name, ranks=dist.world_size(), torch=torch.__version__, attention=attention)
     events.event("data", **files_of, targets=stream.num_targets, tokenizer=tokenizer["sha256"])
-    digests = {"tokenizer": tokenizer}
-    work = Work(config, {}, files, dataset, digests, stream, device, attend, None, room, events)
+    work = Work(config, {}, files, dataset, {"tokenizer": tokenizer}, stream, device, attend, None, room, events)
     results = {}
     for stage in (kind() for kind in stages):
         reset_peak_memory(device)
