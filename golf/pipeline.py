@@ -133,6 +133,7 @@ def _open(
     model = config["model"]
     digests = None
     if dist.is_main():  # one rank reads all the shards; if it finds a mistake, the job ends
+        dataset.check_manifest()
         dataset.check(model["vocab_size"], model["seq_len"])
         digests = dataset.digests()
     digests = dist.main_says(digests)

@@ -3,13 +3,12 @@
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from golf.atomic import write_json
+from golf.atomic import replacing_directory, write_json
 from golf.data.digest import sha256
 
 MANIFEST = "manifest.json"
@@ -30,7 +29,9 @@ class Entry:
 
     def fill(self, build: Callable[[Path], None]) -> None:
         """Let `build(directory)` write the content."""
-        _build(self.path, build)
+        with replacing_directory(self.path) as temporary:
+            build(temporary)
+            write_json(temporary / MANIFEST, {file.name: sha256(file) for file in sorted(temporary.iterdir())})
 
 
 @contextmanager
@@ -63,16 +64,3 @@ def user_cache(directory: str | None, part: str) -> Path:
     if directory is not None:
         return Path(directory).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "golf" / part
-
-
-def _build(entry: Path, build: Callable[[Path], None]) -> None:
-    temporary = entry.with_name(f".{entry.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
-    temporary.mkdir()
-    try:
-        build(temporary)
-        write_json(temporary / MANIFEST, {file.name: sha256(file) for file in sorted(temporary.iterdir())})
-        shutil.rmtree(entry, ignore_errors=True)
-        os.rename(temporary, entry)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

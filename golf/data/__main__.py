@@ -1,6 +1,7 @@
 """`python -m golf.data`: looks after data sets."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -18,8 +19,27 @@ def main() -> int:
         type=Path,
         help='the token shards of one stream in order (.bin), JSON lines with a "text" (.jsonl), or a text each',
     )
+    download = commands.add_parser("download", help="fetch a published data set, and verify it")
+    download.add_argument("name", help="one of conf/download.yaml, such as fineweb_sp8192")
+    download.add_argument("--shards", type=int, help="how many training shards (default: all)")
+    download.add_argument("--output", type=Path, help="its directory (default: data/NAME, where data=NAME looks)")
+    build = commands.add_parser("build", help="make a tokenizer and shards from documents")
+    build.add_argument("inputs", nargs="+", type=Path, help='a text each (.txt), or JSON lines with a "text" (.jsonl)')
+    build.add_argument("--output", type=Path, required=True, help="the data set's directory, which is made")
+    build.add_argument("--vocab", type=int, default=1024, help="pieces of the tokenizer (default: 1024)")
+    build.add_argument(
+        "--val-documents", type=int, default=50_000, help="the first so many are for validation (default: 50000)"
+    )
+    build.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes, which change no file (default: all cores)"
+    )
+    build.add_argument("--shard-tokens", type=int, default=10**8, help="of a full shard (default: 100000000)")
     arguments = parser.parse_args()
-    return exit_code(lambda: _check(arguments.tokenizer, arguments.files))
+    if arguments.command == "check":
+        return exit_code(lambda: _check(arguments.tokenizer, arguments.files))
+    if arguments.command == "download":
+        return exit_code(lambda: _download(arguments.name, arguments.output, arguments.shards))
+    return exit_code(lambda: _build(**{key: value for key, value in vars(arguments).items() if key != "command"}))
 
 
 def _check(tokenizer: Path, files: list[Path]) -> int:
@@ -31,6 +51,22 @@ def _check(tokenizer: Path, files: list[Path]) -> int:
     except Unexplained as error:
         print(f"golf: error: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _download(name: str, output: Path | None, shards: int | None) -> int:
+    from golf.data.download import download
+    from golf.tracker.console import Console
+
+    download(name, output or Path("data", name), shards, Console())
+    return 0
+
+
+def _build(inputs: list[Path], output: Path, **options: int) -> int:
+    from golf.data.build import Options, build
+    from golf.tracker.console import Console
+
+    build(inputs, output, Options(**options), Console())
     return 0
 
 

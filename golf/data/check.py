@@ -1,6 +1,5 @@
 """The byte accounts of files: of documents, or of token shards without their source text."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,10 @@ import numpy as np
 from sentencepiece import SentencePieceProcessor
 
 from golf.data.accounting import Account, Accountant, Unexplained, documents
+from golf.data.documents import read_documents
 from golf.data.shard import read_shard, require_vocabulary
 from golf.data.tokenizer import read_byte_table
-from golf.errors import UserError, require
+from golf.errors import require
 
 
 def check(tokenizer: Path, files: list[Path]) -> str:
@@ -27,7 +27,9 @@ def check(tokenizer: Path, files: list[Path]) -> str:
     require(bos >= 0, f"{tokenizer}: has no BOS, which begins each document")
     shards = [file for file in files if file.suffix == ".bin"]
     require(not shards or shards == files, "give either token shards (.bin) or documents, not both")
-    found: Iterator[tuple[str, Any]] = _in_shards(files, tokenizer, table.vocab_size, bos) if shards else _texts(files)
+    found: Iterator[tuple[str, Any]] = (
+        _in_shards(files, tokenizer, table.vocab_size, bos) if shards else read_documents(files)
+    )
     account: Callable[[Any], Account] = accountant.of_tokens if shards else accountant.of_text
     total = Account()
     for name, document in found:
@@ -46,30 +48,6 @@ def _in_shards(files: list[Path], tokenizer: Path, vocab_size: int, bos: int) ->
     for number, document in enumerate(documents(np.concatenate([read_shard(file) for file in files]), bos), 1):
         yield f"document {number}, from token {start} of the shards on", document
         start += len(document)
-
-
-def _texts(files: list[Path]) -> Iterator[tuple[str, str]]:
-    for file in files:
-        try:
-            if file.suffix == ".jsonl":
-                with open(file, "rb") as lines:
-                    for number, line in enumerate(lines, 1):
-                        yield f"{file}: document {number}", _text(line, f"{file}: line {number}")
-            else:
-                yield str(file), file.read_bytes().decode()
-        except OSError as error:
-            raise UserError(f"{file}: cannot be read ({error.strerror})") from error
-        except UnicodeDecodeError as error:
-            raise UserError(f"{file}: is no text in UTF-8 (byte {error.start}); a shard's name ends in .bin") from error
-
-
-def _text(line: bytes, name: str) -> str:
-    try:
-        text: str = json.loads(line)["text"]
-        text.encode()  # JSON can write half a character
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f'{name}: is no JSON object whose "text" is a text in UTF-8') from error
-    return text
 
 
 def _table(total: Account, *, with_text: bool) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from golf.data.digest import sha256
 from golf.data.loader import Order
+from golf.data.manifest import Manifest, read_manifest
 from golf.data.shard import Contents, read_contents, read_shard, require_vocabulary, shard_length
 from golf.data.tokenizer import ByteTable, read_byte_table
 from golf.errors import UserError, require
@@ -88,10 +89,23 @@ class Dataset:
             if contents.largest >= vocab_size:
                 require_vocabulary(file, vocab_size, self.tokenizer)
 
+    def check_manifest(self) -> None:
+        """Raises UserError, which names a file, if the files are not those of the manifest beside the shards."""
+        if self._manifest is not None:
+            self._manifest.check_sizes()  # in no time, before all the files are read
+            self._manifest.check_tokenizer(self.tokenizer, sha256(self.tokenizer))
+            for file, contents in self._contents.items():
+                self._manifest.check_shard(file, contents.sha256)
+
+    @cached_property
+    def _manifest(self) -> Manifest | None:
+        return read_manifest(self.train_files[0].parent)
+
     def digests(self) -> dict[str, Any]:
         """What identifies the data: SHA-256 and token count of each shard, how many of the validation tokens are used
-        (None: all), SHA-256 and vocabulary of the tokenizer."""
+        (None: all), SHA-256 and vocabulary of the tokenizer, and SHA-256 of the manifest (None: there is none)."""
         return {
+            "manifest": None if self._manifest is None else sha256(self._manifest.path),
             "tokenizer": {
                 "file": self.tokenizer.name,
                 "sha256": sha256(self.tokenizer),

@@ -6,7 +6,7 @@ piece, the newline among them, is written in bytes. Its ids 0 to 3 are those of 
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +39,9 @@ class Settings:
         )
 
 
-def train_tokenizer(texts: Sequence[str], settings: Settings) -> bytes:
-    """A SentencePiece BPE model with byte fallback, the same for the same texts. Raises UserError if there is none."""
+def train_tokenizer(texts: Iterable[str], settings: Settings, key: str = "data.vocab_size") -> bytes:
+    """A SentencePiece BPE model with byte fallback, the same for the same texts. Raises UserError, which names `key`,
+    if there is none of that size."""
     model = io.BytesIO()
     try:
         SentencePieceTrainer.train(
@@ -61,9 +62,7 @@ def train_tokenizer(texts: Sequence[str], settings: Settings) -> bytes:
             minloglevel=2,  # errors only, which come as exceptions
         )
     except RuntimeError as error:
-        raise UserError(
-            f"data.vocab_size: no tokenizer of {settings.vocab_size} pieces can be trained ({error})"
-        ) from error
+        raise UserError(f"{key}: no tokenizer of {settings.vocab_size} pieces can be trained ({error})") from error
     return model.getvalue()
 
 

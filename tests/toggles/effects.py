@@ -123,6 +123,11 @@ OPTIONS = [
     Flip("codec=brotli", {"artifact", "code"}),
     Flip("codec=lzma", {"artifact", "code"}),
     Flip("codec=none", {"artifact", "code"}),
+    Flip(
+        f"data=fineweb_sp1024 {SHARDS} data.train_glob=*_train_000000.bin data.val_glob=*_val_*.bin",
+        {"data", "events", *TRAINED},
+        at=TRAIN,
+    ),
     Flip(f"data=fineweb_sp8192 {SHARDS} data.train_glob=*_train_*.bin data.val_glob=*_val_*.bin", TRAINED, at=TRAIN),
     Flip(f"data=shards {SHARDS} data.train_glob=*_train_000000.bin", {"data", "events", *TRAINED}, at=TRAIN),
     Flip(

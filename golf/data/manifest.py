@@ -1,0 +1,96 @@
+"""manifest.json: what a data directory holds and where it came from, as `golf.data download` and `build` write it.
+
+A run holds its files against the manifest beside them. A directory without one, or with a manifest.json of another
+form (a cache has one, and so has the challenge's own download), is taken as it is.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from golf.atomic import write_json
+from golf.data.digest import sha256
+from golf.data.shard import shard_length
+from golf.data.tokenizer import read_byte_table
+from golf.errors import UserError, require
+
+MANIFEST = "manifest.json"
+FORMAT = "golf.data 1"
+MEND = "fetch or build the data again, or delete the manifest if the files are meant to differ"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Of a directory. `tokenizer`: file name, size in bytes, sha256 and vocab_size. `train`, `val`: of each shard in
+    order the same, but tokens instead of vocab_size. `source`: where all came from."""
+
+    directory: Path
+    source: dict[str, Any]
+    tokenizer: dict[str, Any]
+    train: list[dict[str, Any]]
+    val: list[dict[str, Any]]
+
+    @property
+    def path(self) -> Path:
+        return self.directory / MANIFEST
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        return [self.tokenizer, *self.train, *self.val]
+
+    def write(self) -> None:
+        content = {key: value for key, value in vars(self).items() if key != "directory"}
+        write_json(self.path, {"format": FORMAT, **content})
+
+    def check_sizes(self) -> None:
+        """Raises UserError if a file that is listed is missing or has another size."""
+        for listed in self.files:
+            path, size = self.directory / listed["file"], listed["size"]
+            require(path.is_file(), f"{path}: is missing, but {self.path} lists it; {MEND}")
+            found = path.stat().st_size
+            require(found == size, f"{path}: has {found} bytes, but {self.path} says {size}; {MEND}")
+
+    def check_shard(self, path: Path, digest: str) -> None:
+        """Raises UserError if a shard is not listed, or its SHA-256 is another."""
+        listed = {shard["file"]: shard["sha256"] for shard in (*self.train, *self.val)}
+        require(path.name in listed, f"{path}: is not in {self.path}; {MEND}")
+        self._require_same(path, digest, listed[path.name])
+
+    def check_tokenizer(self, path: Path, digest: str) -> None:
+        """Raises UserError if it is not the one that the shards were made with, wherever it lies."""
+        self._require_same(path, digest, self.tokenizer["sha256"])
+
+    def _require_same(self, path: Path, digest: str, listed: str) -> None:
+        require(digest == listed, f"{path}: has SHA-256 {digest}, but {self.path} says {listed}; {MEND}")
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """None if there is none of this form. Raises UserError if it is damaged."""
+    path = directory / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+            return None
+        manifest = Manifest(directory, **content)
+        for listed in manifest.files:
+            listed["file"], listed["size"], listed["sha256"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read as the manifest of a data directory ({error!r}); {MEND}") from error
+    return manifest
+
+
+def shard_entry(path: Path, digest: str | None = None) -> dict[str, Any]:
+    """What a manifest says of a shard. Raises UserError if the file is no whole shard."""
+    return {**_entry(path, digest), "tokens": shard_length(path)}
+
+
+def tokenizer_entry(path: Path, digest: str | None = None) -> dict[str, Any]:
+    """What a manifest says of a tokenizer. Raises UserError if the file is no SentencePiece model."""
+    return {**_entry(path, digest), "vocab_size": read_byte_table(path).vocab_size}
+
+
+def _entry(path: Path, digest: str | None) -> dict[str, Any]:
+    return {"file": path.name, "size": path.stat().st_size, "sha256": digest or sha256(path)}
