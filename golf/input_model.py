@@ -28,10 +28,11 @@ def with_model_of(
     """
     theirs, tokenizer, shapes = _read(path, kind, config["codec"])
     ours = config["model"]
-    # A class that a file names is never built unless the configuration names it too.
-    kept = [key for key in ours if key == "_target_" or {"model", f"model.{key}"} & overridden]
+    # A class that a file names is never built unless the configuration names it too; and by what kernels a model is
+    # computed is no part of it.
+    kept = [key for key in ours if key in ("_target_", "kernels") or {"model", f"model.{key}"} & overridden]
     model = {**theirs, **{key: ours[key] for key in kept}}
-    changed = [f"model.{key}={model[key]}" for key in kept if model[key] != theirs.get(key)]
+    changed = [f"model.{key}={model[key]}" for key in kept if key != "kernels" and model[key] != theirs.get(key)]
     merged = {**config, "model": model}
     try:
         check(merged)

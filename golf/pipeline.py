@@ -69,7 +69,7 @@ def run(
         raise UserError(f"input={config['input']}: train reads none; leave it out, or leave train out of stages")
     device = pick_device(config["device"], config["threads"])
     attention, attend = choose(config["attention"], device)
-    _check_kernels(config, device)
+    chosen = _choose_kernels(config, device)
     tracker, cache = build(config["tracker"]), build(config["cache"])
     tracker.check()
     cache.check()
@@ -83,7 +83,8 @@ def run(
         raise UserError(f"{source}: was made with another tokenizer than {work.dataset.tokenizer}; give it its data")
     for stage in stages:
         stage.check(work)
-    facts = provenance(config, work.data_digests, str(device)) | {"attention": attention, "ranks": dist.world_size()}
+    facts = provenance(config, work.data_digests, str(device))
+    facts |= {"attention": attention, "kernels": chosen, "ranks": dist.world_size()}
     seconds = {"data": time.perf_counter() - started}
     events = Events([console, Log(), JsonLines(), tracker] if dist.is_main() else [])
     work = replace(work, events=events)
@@ -95,7 +96,9 @@ def run(
             with replacing(directory / CONFIG) as temporary:
                 text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
                 temporary.write_text(text, encoding="utf-8")
-        events.event("device", device=facts["device"]["name"], attention=attention, ranks=facts["ranks"])
+        events.event(
+            "device", device=facts["device"]["name"], attention=attention, kernels=chosen["model"], ranks=facts["ranks"]
+        )
         events.event("data", train=_tokens(work, "train"), val=work.stream.num_targets)
         for stage in stages:
             seconds[stage.name] = _run(stage, work, facts, cache)
@@ -200,13 +203,16 @@ def _choices(choices: Mapping[str, str], records: Mapping[str, Mapping[str, Any]
     return {**choices, **known}
 
 
-def _check_kernels(config: Mapping[str, Any], device: torch.device) -> None:
+def _choose_kernels(config: Mapping[str, Any], device: torch.device) -> dict[str, str]:
+    """The kernels that each group computes with, of those that say which."""
+    chosen = {}
     for group, part in config.items():
         if isinstance(part, Mapping) and "kernels" in part:
             try:
-                kernels.choose(part["kernels"], device.type)
+                chosen[group], _ = kernels.choose(part["kernels"], device.type)
             except UserError as error:
                 raise UserError(f"{group}.{error}") from error
+    return chosen
 
 
 def _check_writable(directory: Path) -> None:

@@ -438,3 +438,11 @@ def test_an_unwritable_directory(tmp_path):
 def test_a_score_that_is_not_finite(base, tmp_path):
     with pytest.raises(UserError, match=r"lower ttt\.lr"):
         run(tmp_path, "ttt.lr=1e9", "stages=[evaluate]", f"input={base[0]}")
+
+
+def test_by_what_kernels_a_model_is_computed_is_the_runs_to_say(tmp_path):
+    run(tmp_path / "a", "model.kernels=plain", "stages=[train]", "trainer.steps=1")
+    results = run(tmp_path / "b", "stages=[quantize]", f"input={tmp_path / 'a'}")
+    assert yaml.safe_load((tmp_path / "b" / "config.yaml").read_text())["model"]["kernels"] == "auto"
+    by = "triton" if torch.cuda.is_available() else "plain"
+    assert results["provenance"]["kernels"] == {"model": by, "quantizer": by}

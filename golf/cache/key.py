@@ -20,7 +20,8 @@ def stage_key(
     facts: Mapping[str, Any],
 ) -> str:
     """Digest of the stage's part of the configuration, the digests of the files it reads, of the data and of the code
-    that it uses, the kind of device, the number of ranks, the implementation of attention, and PyTorch's version.
+    that it uses, the kind of device, the number of ranks, the implementations of attention and of the other
+    parts, and PyTorch's version.
 
     inputs: SHA-256 by name. more: what Stage.depends returned. facts: the job's provenance.
     """
@@ -37,6 +38,7 @@ def stage_key(
         "device": facts["device"]["name"],
         "ranks": facts["ranks"],
         "attention": facts["attention"],
+        "kernels": facts["kernels"],
         "torch": facts["versions"]["torch"],
     }
     return _digest(depends)
