@@ -7,7 +7,7 @@ import brotli
 from golf.codec.base import CodecError
 from golf.codec.joined import JoinedCodec
 from golf.codec.shuffle import HEADER, shuffle, unshuffle
-from golf.errors import UserError
+from golf.errors import require
 
 STEP = 1 << 20  # the decoder overshoots its output limit by up to a growing block, so it is asked for small steps
 
@@ -19,10 +19,9 @@ class Brotli(JoinedCodec):
     """
 
     def __init__(self, *, quality: int, lgwin: int, byte_shuffle: bool):
-        if quality not in range(12):
-            raise UserError(f"codec.quality: brotli takes 0 to 11, not {quality}")
-        if lgwin not in range(10, 25):
-            raise UserError(f"codec.lgwin: brotli takes 10 to 24, not {lgwin}")
+        require(type(quality) is int and 0 <= quality <= 11, f"codec.quality: brotli takes 0 to 11, not {quality}")
+        require(type(lgwin) is int and 10 <= lgwin <= 24, f"codec.lgwin: brotli takes 10 to 24, not {lgwin}")
+        require(type(byte_shuffle) is bool, f"codec.byte_shuffle: is true or false, not {byte_shuffle}")
         self.quality = quality
         self.lgwin = lgwin
         self.byte_shuffle = byte_shuffle

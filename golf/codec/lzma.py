@@ -5,7 +5,7 @@ import lzma
 from golf.codec.base import CodecError
 from golf.codec.joined import JoinedCodec
 from golf.codec.shuffle import HEADER, shuffle, unshuffle
-from golf.errors import UserError
+from golf.errors import require
 
 DECODER_MEMORY = 1 << 27  # bytes; preset 9 needs 65 MiB, a hostile stream may ask for 4 GiB
 
@@ -17,8 +17,8 @@ class Lzma(JoinedCodec):
     """
 
     def __init__(self, *, preset: int, byte_shuffle: bool):
-        if preset not in range(10):
-            raise UserError(f"codec.preset: lzma takes 0 to 9, not {preset}")
+        require(type(preset) is int and 0 <= preset <= 9, f"codec.preset: lzma takes 0 to 9, not {preset}")
+        require(type(byte_shuffle) is bool, f"codec.byte_shuffle: is true or false, not {byte_shuffle}")
         self.preset = preset
         self.byte_shuffle = byte_shuffle
 

@@ -200,7 +200,14 @@ def test_byte_shuffle_comes_before_brotli() -> None:
         ({"_target_": "golf.codec.brotli.Brotli", "quality": 12, "lgwin": 24, "byte_shuffle": True}, "codec.quality"),
         ({"_target_": "golf.codec.brotli.Brotli", "quality": -1, "lgwin": 24, "byte_shuffle": True}, "codec.quality"),
         ({"_target_": "golf.codec.brotli.Brotli", "quality": 11, "lgwin": 25, "byte_shuffle": True}, "codec.lgwin"),
+        ({"_target_": "golf.codec.brotli.Brotli", "quality": 5.0, "lgwin": 24, "byte_shuffle": True}, "codec.quality"),
+        (
+            {"_target_": "golf.codec.brotli.Brotli", "quality": 5, "lgwin": 24, "byte_shuffle": "no"},
+            "codec.byte_shuffle",
+        ),
         ({"_target_": "golf.codec.lzma.Lzma", "preset": 10, "byte_shuffle": True}, "codec.preset"),
+        ({"_target_": "golf.codec.lzma.Lzma", "preset": True, "byte_shuffle": True}, "codec.preset"),
+        ({"_target_": "golf.codec.lzma.Lzma", "preset": 1, "byte_shuffle": 0}, "codec.byte_shuffle"),
     ],
 )
 def test_a_wrong_parameter_is_named_at_once(wrong: dict[str, Any], named: str) -> None:
