@@ -35,6 +35,21 @@ def read_checkpoint(path: Path, device: str) -> Checkpoint:
         checkpoint = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # by the damage: UnpicklingError, RuntimeError, KeyError, EOFError, …
         raise UserError(f"{path}: cannot be read as a checkpoint ({type(error).__name__})") from error
-    if not isinstance(checkpoint, dict) or checkpoint.keys() != Checkpoint.__required_keys__:
+    if not _is_checkpoint(checkpoint):
         raise UserError(f"{path}: is no checkpoint of this program")
-    return checkpoint  # type: ignore[return-value]
+    return checkpoint
+
+
+def _is_checkpoint(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == Checkpoint.__required_keys__
+        and isinstance(value["model"], Mapping)
+        and isinstance(value["tokenizer_sha256"], str)
+        and _are_tensors(value["raw"])
+        and (value["ema"] is None or _are_tensors(value["ema"]))
+    )
+
+
+def _are_tensors(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
