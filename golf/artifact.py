@@ -57,6 +57,8 @@ INDEX_FORM = [(str, str, [int], int)]
 MAX_INDEX_BYTES = 1 << 20
 MAX_ELEMENTS = 1 << 30  # of one tensor
 MAX_DIMENSIONS = 8
+MAX_TENSORS = 1 << 12
+MAX_MESSAGE = 500  # characters of an error about what a file holds
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def read_artifact(path: Path, *, codec: Mapping[str, Any] | None = None) -> Arti
     try:
         return _read(path, codec)
     except ArtifactError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {_one_line(str(error))}") from error
     except OSError as error:
         raise ArtifactError(f"{path}: {error.strerror}") from error
 
@@ -136,6 +138,11 @@ def bytes_per_tensor(state: State) -> dict[str, float]:
         else 2.0 * tensor.numel()
         for name, tensor in state.items()
     }
+
+
+def _one_line(problem: str) -> str:
+    """What quotes the file is cut, and has nothing in it that a terminal obeys."""
+    return "".join(char if char.isprintable() else "?" for char in problem[:MAX_MESSAGE])
 
 
 def _entropy(codes: torch.Tensor) -> float:
@@ -154,6 +161,7 @@ def _describe(codec: Mapping[str, Any]) -> dict[str, Any]:
 
 def _build_codec(described: dict[str, Any], codec: Mapping[str, Any] | None) -> Codec:
     name = described["name"]
+    require("_target_" not in described["params"], "codec.params: has a _target_")
     if name in BUILT_IN_CODECS:
         try:
             return build({**described["params"], "_target_": BUILT_IN_CODECS[name]})
@@ -224,6 +232,7 @@ def _parse_index(data: bytes, codes_bytes: int, floats_bytes: int) -> list[Any]:
     """The index, checked also against the sizes of the sections that it divides."""
     index = from_json("index", data)
     expect("index", index, INDEX_FORM)
+    require(len(index) <= MAX_TENSORS, f"index: more than {MAX_TENSORS} tensors", SizeError)
     require(len({name for name, *_ in index}) == len(index), "index: a name is listed twice")
     codes = floats = 0
     for name, kind, shape, bits in index:
