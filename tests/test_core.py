@@ -12,6 +12,7 @@ CORE = (
     "golf.data.dataset",
     "golf.data.digest",
     "golf.data.loader",
+    "golf.data.manifest",
     "golf.data.prefetch",
     "golf.data.shard",
     "golf.data.shards",

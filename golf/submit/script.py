@@ -57,8 +57,8 @@ def main(config: dict[str, Any], script: Path) -> None:
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=config["seed"])
-    parser.add_argument("--data", default="data", help="directory of the shards and the tokenizer")
-    parser.add_argument("--evaluate", metavar="ARTIFACT", help="score it and train nothing")
+    parser.add_argument("--data", default="data", help="with shards and tokenizer")
+    parser.add_argument("--evaluate", metavar="ARTIFACT", help="score it alone")
     asked = parser.parse_args()
     for pattern in (config["data"][key] for key in ("tokenizer", "train_glob", "val_glob")):
         if not any(Path(asked.data).glob(pattern)):

@@ -116,7 +116,7 @@ BOOLEANS = [
     Flip("trainer.deterministic=true", {"kernels"}),
     Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}),
     Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}, at=f"{UNCALIBRATED} quantizer=rtn"),
-    Flip("ttt.hash_embed=false", TTT),
+    Flip("ttt.hash_embed=false", {"code", *TTT}),
 ]
 OPTIONS = [
     Flip("cache=on cache.directory=relative", {"files"}),
@@ -202,7 +202,7 @@ NOTHING = [
     Flip("model.xsa_last_n=0", {"kernels", *TRAINED}, at=TRAIN),
     Flip("threads=null", at=TRAIN, elsewhere="tests/test_pipeline.py::test_threads_are_those_of_this_run"),
     Flip("trainer.budget_seconds=1e6", {"events", "kernels", "train lr_scale", *TRAINED}, at=TRAIN),
-    Flip("trainer.ema=null", {"kernels", *EMA, *CODES}),
+    Flip("trainer.ema=null", {"code", "kernels", *EMA, *CODES}),
     Flip("trainer.validate_every=1", {"kernels", "validate val_loss"}),
     Flip("ttt.epochs=0", TTT),
 ]
