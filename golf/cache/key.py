@@ -38,7 +38,7 @@ def stage_key(
         "device": facts["device"]["name"],
         "ranks": facts["ranks"],
         "attention": facts["attention"],
-        "kernels": facts["kernels"],
+        "kernels": {group: name for group, name in facts["kernels"].items() if group in stage.groups},
         "torch": facts["versions"]["torch"],
     }
     return _digest(depends)

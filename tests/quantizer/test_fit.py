@@ -144,7 +144,7 @@ def test_as_large_as_allowed_and_not_larger(tmp_path, seed, tail, bits, ratio, c
     limit = int(ratio * search.measure(1.0))
     size = search.fitted(limit)
     assert size <= limit
-    assert size >= (0.99 if 0.95 < ratio < 1.05 else 0.97) * limit
+    assert size >= (0.98 if 0.95 < ratio < 1.05 else 0.97) * limit  # of a few kilobytes: brotli takes them in jumps
     assert size == max(other for other in search.sizes.values() if other <= limit)
     assert next(iter(search.sizes)) == 1.0
     assert len(search.sizes) <= 3
