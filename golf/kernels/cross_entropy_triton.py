@@ -71,5 +71,5 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def cross_entropy(hidden: Tensor, embedding: Tensor, targets: Tensor, cap: float) -> Tensor:
-    """See golf.kernels.cross_entropy. Its backward runs once."""
+    """See golf.kernels.cross_entropy."""
     return _CrossEntropy.apply(hidden, embedding, targets, cap)

@@ -1,4 +1,4 @@
-"""What the Triton kernels share: types, sizes and sums of what their programs found."""
+"""What the Triton kernels share: types, sizes, and the product that gives a weight its gradient."""
 
 import torch
 import triton

@@ -119,7 +119,9 @@ def _fused_product(a: Tensor, b: Tensor, out: Tensor, signs: Tensor | None, post
 
 
 def _fits(x: Tensor, weight: Tensor) -> bool:
-    """Whether the fused product takes x (rows, width) and weight (hidden, width)."""
+    """Whether the fused product takes x (rows, width) and weight (hidden, width). Its tiles need a Hopper's memory."""
+    if x.is_cuda and torch.cuda.get_device_capability(x.device) < (9, 0):
+        return False
     return x.dtype.itemsize == 2 and weight.size(0) % N == 0 and weight.size(1) % K == 0 and len(x) >= M
 
 
