@@ -21,5 +21,8 @@ def of(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
 
 
 def accumulate(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
-    """Add the gradients of a loss to those that the parameters have: all at once, not in a kernel for each."""
-    torch._foreach_add_(of(parameters), list(torch.autograd.grad(loss, parameters)))
+    """Add the gradients of a loss to those that the parameters have: one kernel for all of a type, not one for each."""
+    found = torch.autograd.grad(loss, parameters)
+    for dtype in {gradient.dtype for gradient in found}:
+        pairs = [(p.grad, gradient) for p, gradient in zip(parameters, found, strict=True) if p.dtype == dtype]
+        torch._foreach_add_(*zip(*pairs, strict=True))

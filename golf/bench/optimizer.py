@@ -1,18 +1,25 @@
-"""What a step does besides its micro-steps; plainly, with one tensor after the other."""
+"""What a step does besides its micro-steps; plainly, with one tensor after the other.
 
-from collections.abc import Callable, Iterator
+Each part by itself, where the host may take longer than the device; and what all of them add to a step of one
+micro-step, behind which the host is ahead.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
 
 from golf.bench.row import Row
 from golf.bench.setting import Setting
+from golf.bench.step import WARM, micro_step
 from golf.build import build
 from golf.optim.muon import Muon
 from golf.optim.optimizer import Optimizer
 from golf.train.ema import EMA
 
-IN_A_ROW = 4
+Work = Callable[[], object]
+Pair = tuple[Work, Work]
+IN_A_ROW = 8
 WHAT = {"clip": "clipping the gradients", "step": "Muon and AdamW", "ema": "the average of the weights"}
 
 
@@ -20,30 +27,46 @@ def rows(setting: Setting) -> Iterator[Row]:
     model, trainer = setting.model(setting.config), setting.config["trainer"]
     optimizer: Optimizer = build(setting.config["optimizer"], model)
     parameters = list(optimizer.parameters())
-    for parameter in parameters:
-        parameter.grad = torch.randn_like(parameter)
+    work = micro_step(setting, setting.config, model)
+    for _ in range(WARM):
+        work()
     ema = None if trainer["ema"] is None else EMA(model, trainer["ema"])
 
     def clip(foreach: bool) -> object:
         return nn.utils.clip_grad_norm_(parameters, trainer["grad_clip"], foreach=foreach)
 
-    works: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+    parts: dict[str, Pair] = {
         "clip": (lambda: clip(True), lambda: clip(False)),
         "step": (lambda: optimizer.step(0, 1.0), lambda: step_one_by_one(optimizer)),
     }
     if ema is not None:
-        works["ema"] = (ema.update, lambda: average_one_by_one(ema))
-    totals = [0.0] * setting.repeats, [0.0] * setting.repeats
-    for name, pair in works.items():
+        parts["ema"] = (ema.update, lambda: average_one_by_one(ema))
+    for name, pair in parts.items():
         found = []
-        for i, work in enumerate(pair):
-            work()  # makes states and loads kernels
-            found.append([1e3 * each for each in setting.seconds(work, IN_A_ROW)])
-            totals[i][:] = [total + each for total, each in zip(totals[i], found[-1], strict=True)]
+        for part in pair:
+            part()  # makes states and loads kernels
+            found.append([1e3 * each for each in setting.seconds(part, IN_A_ROW)])
         yield Row(name=f"optimizer.{name}", what=WHAT[name], unit="ms", values=found[0], plain=found[1])
     matrices = sum(parameter.ndim == 2 for parameter in parameters)
-    details = {"matrices": matrices, "parameters": sum(parameter.numel() for parameter in parameters)}
-    yield Row(name="optimizer", what=" + ".join(works), unit="ms", values=totals[0], plain=totals[1], details=details)
+    yield Row(
+        name="optimizer",
+        what=f"{' + '.join(parts)}: what they add to a step of one micro-step",
+        unit="ms",
+        values=_added(setting, work, [ours for ours, _ in parts.values()]),
+        plain=_added(setting, work, [plain for _, plain in parts.values()]),
+        details={"matrices": matrices, "parameters": sum(parameter.numel() for parameter in parameters)},
+    )
+
+
+def _added(setting: Setting, work: Work, parts: Sequence[Work]) -> list[float]:
+    """Milliseconds for each repeat that the parts take after each of several `work`, not counting it."""
+
+    def step() -> None:
+        for each in (work, *parts):
+            each()
+
+    whole, alone = (setting.seconds(each, IN_A_ROW) for each in (step, work))
+    return [1e3 * (one - other) for one, other in zip(whole, alone, strict=True)]
 
 
 def step_one_by_one(optimizer: Optimizer) -> None:

@@ -1,6 +1,6 @@
 """A training micro-step: forward and backward, one after the other as fast as the device takes them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
@@ -49,23 +49,27 @@ def rows(setting: Setting) -> Iterator[Row]:
 def _speed(setting: Setting, config: Config, recurrent: bool) -> _Speed:
     model = setting.model(config)
     model.recurrent = recurrent
+    work = micro_step(setting, config, model)
+    setting.reset_peak()
+    started = setting.now()
+    for _ in range(WARM):
+        work()
+    first = setting.now() - started
+    return _Speed(setting.seconds(work, IN_A_ROW), first, setting.peak_gib())
+
+
+def micro_step(setting: Setting, config: Config, model: GPT) -> Callable[[], object]:
+    """What the trainer does with a micro-batch, always the same one."""
     if config["trainer"]["compile"] and model.kernels_on(setting.device).COMPILED:
         model.compile(dynamic=False)
     parameters = list(model.parameters())
     gradients.zero(parameters)
 
     def backward(model: GPT, ids: Tensor, targets: Tensor) -> Tensor:
-        """As the trainer does it."""
         with autocast(setting.device):
             loss = model(ids, targets) / config["trainer"]["micro_batches"]
         gradients.accumulate(loss, parameters)
         return loss.detach()
 
-    ids, targets = setting.batch()
-    micro_step = Replayed(model, backward, setting.device)
-    setting.reset_peak()
-    started = setting.now()
-    for _ in range(WARM):
-        micro_step(ids, targets)
-    first = setting.now() - started
-    return _Speed(setting.seconds(lambda: micro_step(ids, targets), IN_A_ROW), first, setting.peak_gib())
+    batch, replayed = setting.batch(), Replayed(model, backward, setting.device)
+    return lambda: replayed(*batch)

@@ -11,6 +11,7 @@ from torch import Tensor
 from golf.kernels.launch import compute_dtype, power_of_2, weight_gradient
 
 WARPS = 8  # of a program, which has a row
+LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
@@ -25,21 +26,26 @@ def _cross_entropy(
     GRADIENT: tl.constexpr,
     FIND_LARGEST: tl.constexpr,
 ):
+    """Exponentials are powers of two, and 1 / x is the square of 1 / √x: each is one instruction, and of those, not of
+    memory, there would be too many."""
     row = tl.program_id(0).to(tl.int64)
     word = tl.arange(0, COLS)
     at = LOGITS + row * VOCABULARY + word
-    z = tl.load(at, mask=word < VOCABULARY, other=-float("inf")).to(tl.float32) * (1 / cap)
-    small = tl.exp(-2 * tl.abs(z))  # tanh by what cannot overflow
-    tanh = tl.where(z < 0, small - 1, 1 - small) / (1 + small)
-    capped = tl.where(word < VOCABULARY, cap * tanh, -float("inf"))
+    x = tl.load(at, mask=word < VOCABULARY, other=0.0).to(tl.float32)
+    root = tl.rsqrt(1 + tl.exp2(tl.abs(x) * (-2 * LOG2_E / cap)))  # an exponential that cannot overflow
+    tanh = 2 * root * root - 1
+    tanh = tl.where(x < 0, -tanh, tanh)
+    capped = (cap * LOG2_E) * tanh
+    if VOCABULARY < COLS:
+        capped = tl.where(word < VOCABULARY, capped, -float("inf"))
     # Where no exp(−2·cap) is too small, the cap does for the largest, which nobody then has to look for.
-    largest = tl.max(capped) if FIND_LARGEST else cap
-    p = tl.exp(capped - largest)
+    largest = tl.max(capped) if FIND_LARGEST else cap * LOG2_E
+    p = tl.exp2(capped - largest)
     total = tl.sum(p)
-    is_target = word == tl.load(TARGETS + row)
-    tl.store(NATS + row, largest + tl.log(total) - tl.sum(tl.where(is_target, capped, 0.0)))
+    is_target = word == tl.load(TARGETS + row).to(tl.int32)
+    tl.store(NATS + row, (largest + tl.log2(total) - tl.sum(tl.where(is_target, capped, 0.0))) / LOG2_E)
     if GRADIENT:
-        d = (p * (1 / total) - tl.where(is_target, 1.0, 0.0)) * ((1 - tanh * tanh) * share)
+        d = (p * (1 / total) - tl.where(is_target, 1.0, 0.0)) * (share - share * tanh * tanh)
         tl.store(at, d.to(LOGITS.dtype.element_ty), mask=word < VOCABULARY)
 
 

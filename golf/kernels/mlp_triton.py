@@ -56,23 +56,23 @@ def _signs_at(SIGNS, m, n, cols, M: tl.constexpr, N: tl.constexpr):
 
 
 @triton.jit
-def _write(x, SIGNS, OUT, m, n, rows, cols, KEEP: tl.constexpr, M: tl.constexpr, N: tl.constexpr):
-    """A tile's activation and, where they are to be kept, its signs."""
-    x = x.to(OUT.dtype).to(tl.float32)
+def _write(x, SIGNS, OUT, m, n, inside, cols, KEEP: tl.constexpr, M: tl.constexpr, N: tl.constexpr):
+    """A tile's activation and, where they are to be kept, its signs. The bits of a number are every fourth pair of
+    columns: a thread's own, as the matrix units leave them."""
     OUT.store([m, n], _activation(x).to(OUT.dtype))
     if KEEP:
-        bits = tl.reshape((x > 0).to(tl.int32), (M, N // 32, 32)) << tl.arange(0, 32)[None, None, :]
-        inside = (m + tl.arange(0, M))[:, None] < rows
+        own = tl.permute(tl.reshape((x > 0).to(tl.int32), (M, N // 8, 4, 2)), (0, 2, 1, 3))
+        bits = tl.reshape(own, (M, N // 32, 32)) << tl.arange(0, 32)[None, None, :]
         tl.store(_signs_at(SIGNS, m, n, cols, M, N), tl.sum(bits, axis=2), mask=inside)
 
 
 @triton.jit
-def _write_backward(dy, SIGNS, POST, OUT, m, n, rows, cols, M: tl.constexpr, N: tl.constexpr):
+def _write_backward(dy, SIGNS, POST, OUT, m, n, inside, cols, M: tl.constexpr, N: tl.constexpr):
     """A tile times the derivative: of y = x² it is 2·√y, of y = (x/2)² below zero −√y."""
-    root = tl.sqrt(POST.load([m, n]).to(tl.float32))
-    inside = (m + tl.arange(0, M))[:, None] < rows
     bits = tl.load(_signs_at(SIGNS, m, n, cols, M, N), mask=inside, other=0)
-    positive = tl.reshape((bits[:, :, None] >> tl.arange(0, 32)[None, None, :]) & 1, (M, N)) == 1
+    root = tl.sqrt(POST.load([m, n]).to(tl.float32))
+    own = tl.reshape((bits[:, :, None] >> tl.arange(0, 32)[None, None, :]) & 1, (M, 4, N // 8, 2))
+    positive = tl.reshape(tl.permute(own, (0, 2, 1, 3)), (M, N)) == 1
     OUT.store([m, n], (dy * tl.where(positive, 2 * root, -root)).to(OUT.dtype))
 
 
@@ -82,8 +82,8 @@ def _product(
     BACKWARD: tl.constexpr, KEEP: tl.constexpr, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """A (rows, inner) times B, (cols, inner) forward and (inner, cols) backward. Forward OUT is the activation of the
-    product; backward it is the product times the derivative that SIGNS and POST, the activation, make. Tiles of N are
-    written in halves, which takes less memory on the multiprocessor."""
+    product; backward it is the product times the derivative that SIGNS and POST, the activation, make. Tiles are
+    written in halves of N, which takes less memory on the multiprocessor."""
     tiles_m, tiles_n = tl.cdiv(rows, M), tl.cdiv(cols, N)
     for tile in tl.range(tl.program_id(0), tiles_m * tiles_n, tl.num_programs(0), flatten=True):
         group = tile // (GROUP * tiles_n)
@@ -95,14 +95,14 @@ def _product(
             a = A.load([m, k])
             b = B.load([k, n]) if BACKWARD else B.load([n, k]).T
             total = tl.dot(a, b, total)
-        halves = tl.permute(tl.reshape(total, (M, 2, N // 2)), (0, 2, 1))
-        left, right = tl.split(halves)
+        inside = (m + tl.arange(0, M))[:, None] < rows
+        left, right = tl.split(tl.permute(tl.reshape(total, (M, 2, N // 2)), (0, 2, 1)))
         if BACKWARD:
-            _write_backward(left, SIGNS, POST, OUT, m, n, rows, cols, M, N // 2)
-            _write_backward(right, SIGNS, POST, OUT, m, n + N // 2, rows, cols, M, N // 2)
+            _write_backward(left, SIGNS, POST, OUT, m, n, inside, cols, M, N // 2)
+            _write_backward(right, SIGNS, POST, OUT, m, n + N // 2, inside, cols, M, N // 2)
         else:
-            _write(left, SIGNS, OUT, m, n, rows, cols, KEEP, M, N // 2)
-            _write(right, SIGNS, OUT, m, n + N // 2, rows, cols, KEEP, M, N // 2)
+            _write(left, SIGNS, OUT, m, n, inside, cols, KEEP, M, N // 2)
+            _write(right, SIGNS, OUT, m, n + N // 2, inside, cols, KEEP, M, N // 2)
 
 
 def _fused_product(a: Tensor, b: Tensor, out: Tensor, signs: Tensor | None, post: Tensor | None = None) -> None:

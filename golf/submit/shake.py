@@ -115,6 +115,12 @@ class _Words(ast.NodeTransformer):
         call.args[1] = ast.Constant("")
         return node
 
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "zip":
+            node.keywords = []  # that all are as long was seen when the framework ran
+        return node
+
     def visit_Raise(self, node: ast.Raise) -> ast.Raise:
         if isinstance(node.exc, ast.Call) and all(
             isinstance(part, ast.Constant | ast.JoinedStr) for part in node.exc.args
@@ -174,13 +180,24 @@ class _Unread(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
         return node  # its values are not local
 
+    def visit_If(self, node: ast.If) -> ast.If:
+        if isinstance(node.body[-1], ast.Raise):  # whatever else goes wrong, an error comes out
+            node.body = [line for line in node.body if not (isinstance(line, ast.Assign) and self._are_unread(line))]
+        self.generic_visit(node)
+        return node
+
     def visit_Assign(self, node: ast.Assign) -> ast.stmt:
-        return ast.Pass() if all(map(self._is_unread, node.targets)) and self._is_pure(node.value) else node
+        return ast.Pass() if self._are_unread(node) and self._is_pure(node.value) else node
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
         return ast.Pass() if self._is_unread(node.target) and self._is_pure(node.value) else node
 
+    def _are_unread(self, node: ast.Assign) -> bool:
+        return all(self._is_unread(target) for target in node.targets)
+
     def _is_unread(self, target: ast.expr) -> bool:
+        if isinstance(target, ast.Tuple):
+            return all(self._is_unread(part) for part in target.elts)
         return isinstance(target, ast.Name) and target.id not in self.read
 
     def _is_pure(self, value: ast.expr) -> bool:
