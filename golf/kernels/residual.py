@@ -10,9 +10,10 @@ from golf.model.norm import norm
 
 
 class Skip(NamedTuple):
-    """An encoder's `state` (batch, length, width), met by the weight (width,) and, unless it is None, the gate."""
+    """An encoder's `state` (batch, length, width), met by the weight (width,) and, unless it is None, the gate. State
+    None: the stream's own sum."""
 
-    state: Tensor
+    state: Tensor | None
     weight: Tensor
     gate: Tensor | None
 
@@ -39,14 +40,15 @@ def residual(
 ) -> Residual:
     """Add up `terms`, each (batch, length, width); take in a skip; x = mix[0]·sum + mix[1]·x0, mix (2, width); norm.
 
-    The first state goes through: with a kernel its gradient is then gathered on the way, not added up at the end.
+    The first state goes through: with a kernel its gradient is then gathered on the way, not added up at the end. None
+    with a mix says that this is the first: the sum.
     """
     total = x = sum(terms[1:], terms[0])
     if skip is not None:
-        state = skip.weight.to(x.dtype) * skip.state
+        state = skip.weight.to(x.dtype) * (x if skip.state is None else skip.state)
         x = x + state if skip.gate is None else torch.lerp(state, x, torch.sigmoid(skip.gate.to(x.dtype)))
     if mix is not None:
-        assert x0 is not None
+        x0 = total if x0 is None else x0
         mix = mix.to(x.dtype)
         x = mix[0] * x + mix[1] * x0
     normed = norm(x) * scale

@@ -30,7 +30,8 @@ def _load(pointer, at, mask):
 def _stream(
     t0, t1, t2, state, w, g, x0, mix0, mix1, at, mask, TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr
 ):
-    """Sum of the terms, that after the skip, that after the mix; and state, first state and gate as they were read."""
+    """Sum of the terms, that after the skip, that after the mix; and state, first state and gate as they were read: no
+    state and no first state are the sum."""
     total = _load(t0, at, mask)
     if TERMS > 1:
         total += _load(t1, at, mask)
@@ -40,7 +41,8 @@ def _stream(
     gate = total
     z = total
     if SKIP > 0:
-        s = _load(state, at, mask)
+        if state is not None:
+            s = _load(state, at, mask)
         z = total + w * s
     if SKIP > 1:
         gate = tl.sigmoid(g)
@@ -48,7 +50,8 @@ def _stream(
     first = total
     x = z
     if MIX:
-        first = _load(x0, at, mask)
+        if x0 is not None:
+            first = _load(x0, at, mask)
         x = mix0 * z + mix1 * first
     return total, z, x, s, first, gate
 
@@ -114,13 +117,17 @@ def _residual_backward(
             dn *= scale
             unit = x * rms
             d += rms * (dn - unit * (tl.sum(dn * unit, axis=1) / WIDTH)[:, None])
+        dtotal = tl.zeros((ROWS, COLS), tl.float32)
         if MIX:
             dmix0 += d * z
             dmix1 += d * first
             dfirst = mix1 * d
             if DX0 is not None:
                 dfirst += _load(DX0, at, mask)
-            tl.store(DX0_OUT + at, dfirst.to(DX0_OUT.dtype.element_ty), mask=mask)
+            if DX0_OUT is not None:
+                tl.store(DX0_OUT + at, dfirst.to(DX0_OUT.dtype.element_ty), mask=mask)
+            else:
+                dtotal += dfirst
             d = mix0 * d
         if SKIP > 0:
             dlerp = d
@@ -129,10 +136,14 @@ def _residual_backward(
                 dlerp = (1 - gate) * d
                 d = gate * d
             dw += dlerp * s
-            tl.store(DSTATE + at, (w * dlerp).to(DSTATE.dtype.element_ty), mask=mask)
+            if DSTATE is not None:
+                tl.store(DSTATE + at, (w * dlerp).to(DSTATE.dtype.element_ty), mask=mask)
+            else:
+                dtotal += w * dlerp
+        dtotal += d
         if DTOTAL is not None:
-            d += _load(DTOTAL, at, mask)
-        tl.store(DTERMS + at, d.to(DTERMS.dtype.element_ty), mask=mask)
+            dtotal += _load(DTOTAL, at, mask)
+        tl.store(DTERMS + at, dtotal.to(DTERMS.dtype.element_ty), mask=mask)
     out = PARTIAL + tl.program_id(0) * (2 * MIX + SKIP) * COLS + col
     if MIX:
         tl.store(out, tl.sum(dmix0, axis=0))
@@ -152,20 +163,21 @@ class _Residual(torch.autograd.Function):
         scale: float,
         want_total: bool,
         mix: Tensor,
-        x0: Tensor,
-        state: Tensor,
+        x0: Tensor | None,
+        state: Tensor | None,
         w: Tensor,
         g: Tensor,
         *terms: Tensor,
     ) -> Any:
+        assert x0 is not None or mix is None or len(terms) == 1, "the first state is one tensor"
         first = terms[0]
         rows, width = first.numel() // first.size(-1), first.size(-1)
         terms = tuple(term.contiguous() for term in terms)
         total = torch.empty_like(first) if want_total else None
-        alone = len(terms) == 1 and mix is None and state is None  # then x is the term itself
+        alone = len(terms) == 1 and mix is None and w is None  # then x is the term itself
         x = None if alone else torch.empty_like(first)
         normed = torch.empty_like(first, dtype=compute_dtype(first))
-        flags = {"TERMS": len(terms), "SKIP": (state is not None) + (g is not None), "MIX": int(mix is not None)}
+        flags = {"TERMS": len(terms), "SKIP": (w is not None) + (g is not None), "MIX": int(mix is not None)}
         sizes = {"WIDTH": width, "COLS": power_of_2(width)}
         _residual_forward[(triton.cdiv(rows, FORWARD["ROWS"]),)](
             *_three(terms), state, w, g, x0, mix, total, x, normed, rows, scale, EPS,
@@ -174,10 +186,12 @@ class _Residual(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         # With the sum at hand its terms need not be read again; without a skip or a mix x is the sum.
         kept = terms if len(terms) == 1 else (total,) if total is not None else terms
-        if mix is None and state is None and x is not None:
+        if mix is None and w is None and x is not None:
             kept = (x,)
         ctx.save_for_backward(mix, x0, state, w, g, *kept)
         ctx.scale, ctx.flags, ctx.sizes, ctx.terms = scale, {**flags, "TERMS": len(kept)}, sizes, len(terms)
+        if mix is not None and x0 is None:
+            x0 = terms[0]
         return total, terms[0] if alone else x, normed, normed.view_as(normed), x0
 
     @staticmethod
@@ -187,7 +201,7 @@ class _Residual(torch.autograd.Function):
         rows, width = first.numel() // first.size(-1), first.size(-1)
         dterms = torch.empty_like(first)
         dstate = None if state is None else torch.empty_like(state)
-        dfirst = None if mix is None else torch.empty_like(x0)
+        dfirst = None if x0 is None or mix is None else torch.empty_like(x0)
         grid = min(programs(first.device, PROGRAMS), triton.cdiv(rows, BACKWARD["ROWS"]))
         vectors = 2 * ctx.flags["MIX"] + ctx.flags["SKIP"]
         partial = first.new_empty(grid, vectors, ctx.sizes["COLS"], dtype=torch.float32)
@@ -197,7 +211,8 @@ class _Residual(torch.autograd.Function):
             *_three(kept), state, w, g, x0, mix, dtotal, dx, dnormed, dagain, dx0, dterms, dstate, dfirst, partial,
             rows, ctx.scale, EPS, **ctx.flags, **ctx.sizes, **BACKWARD,
         )  # fmt: skip
-        sums = list(partial.sum(0)[:, :width]) if vectors else []
+        # As a product: sum(0) would take twice as long.
+        sums = list((partial.new_ones(1, grid) @ partial.flatten(1)).view(vectors, -1)[:, :width]) if vectors else []
         dmix = None if mix is None else torch.stack([sums.pop(0), sums.pop(0)]).to(mix.dtype)
         dw = None if w is None else sums.pop(0).to(w.dtype)
         dg = None if g is None else sums.pop(0).to(g.dtype)

@@ -44,14 +44,14 @@ class Block(nn.Module):
         self,
         kernels: Kernels,
         terms: Sequence[Tensor],
-        x0: Tensor,
+        x0: Tensor | None,
         cos: Tensor,
         sin: Tensor,
         skip: Skip | None = None,
         want_total: bool = False,
         only: Tensor | None = None,
-    ) -> tuple[Sequence[Tensor], Tensor, Tensor | None]:
-        """The terms of the next stream; x0 for the next block; the sum of `terms`, if it is wanted.
+    ) -> tuple[Sequence[Tensor], Tensor | None, Tensor | None]:
+        """The terms of the next stream; x0 for the next block, None for the first; the sum of `terms`, if it is wanted.
 
         only: positions (n,) in batch · length that are wanted; then the terms are (n, width).
         """

@@ -154,17 +154,16 @@ class GPT(nn.Module):
         x = kernels.residual((self._residual(x),), 1.0).normed
         if self.embed_proj is not None:
             x = kernels.linear(x, self.embed_proj.weight)
-        x0, terms = x, (x,)
+        x0, terms = None, (x,)
         cos, sin = rotary_tables(ids.size(1), self.rope_dims, self.rope_base, self.seq_len, ids.device)
         encoder, decoder = self.orders[self.recurrent]
-        skips: list[Tensor] = []
+        skips: list[Tensor | None] = []
         for n, i in enumerate(encoder):
             terms, x0, total = self.blocks[i](kernels, terms, x0, cos, sin, want_total=n > 0)
             if n > 0:
                 skips.append(total)
         if encoder:
-            terms = (sum(terms[1:], terms[0]),)
-            skips.append(terms[0])
+            skips.append(None)  # what the decoder begins with is the encoder's last state
         for j, i in enumerate(decoder):
             skip = self._skip(j, skips.pop()) if skips and j < len(self.skip_weights) else None
             last = j == len(decoder) - 1
@@ -183,7 +182,7 @@ class GPT(nn.Module):
             return x.float()
         return x if self.residual_dtype == "embedding" else x.to(torch.get_autocast_dtype(device))
 
-    def _skip(self, j: int, state: Tensor) -> Skip:
+    def _skip(self, j: int, state: Tensor | None) -> Skip:
         return Skip(state, self.skip_weights[j], None if self.skip_gates is None else self.skip_gates[j])
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ CALLS = {
         0.7,
         own.get("mix"),
         own.get("x0"),
-        Skip(own["state"], own["w"], own.get("g")) if "state" in own else None,
+        Skip(own.get("state"), own["w"], own.get("g")) if "w" in own else None,
         **fixed,
     ),
     "heads": lambda module, own, fixed: module.heads(*own.values(), *fixed["tables"]),
@@ -64,18 +64,23 @@ def draw(**shapes: tuple[int, ...]) -> dict[str, Tensor]:
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
+PARTS = ["a", "ab", "abc", "a mix x0", "ab mix x0", "abc mix x0 skip state", "a mix x0 gate state", "ab gate state"]
+PARTS += ["a mix", "ab mix x0 gate", "a skip", "a mix gate"]  # without a first state or a state: they are the sum
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("width", [64, 96])
 @pytest.mark.parametrize("want_total", [False, True])
-@pytest.mark.parametrize("parts", ["a", "ab", "abc", "a mix", "ab mix", "abc mix skip", "a mix gate", "ab gate"])
+@pytest.mark.parametrize("parts", PARTS)
 def test_residual(parts, want_total, width, dtype):
     x = (2, 7, width)
-    shapes = dict.fromkeys(parts.split()[0], x)
-    if "mix" in parts:
-        shapes |= {"mix": (2, width), "x0": x}
-    if "skip" in parts or "gate" in parts:
-        shapes |= {"state": x, "w": (width,)}
-    if "gate" in parts:
+    terms, *others = parts.split()
+    shapes = dict.fromkeys([*terms, *(name for name in ("x0", "state") if name in others)], x)
+    if "mix" in others:
+        shapes["mix"] = (2, width)
+    if "skip" in others or "gate" in others:
+        shapes["w"] = (width,)
+    if "gate" in others:
         shapes["g"] = (width,)
     agree("residual", draw(**shapes), dtype, vectors=("mix", "w", "g"), want_total=want_total)
 
