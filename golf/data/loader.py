@@ -76,6 +76,7 @@ class Loader:
     def _reset(self) -> None:
         for shard in self.shards:
             shard.reset(self.generator)
+        self.left = np.array([len(shard.starts) for shard in self.shards])
 
     def copy(self) -> "Loader":
         """An independent loader at the same place. It shares the tokens, which may be memory maps of gigabytes."""
@@ -93,9 +94,10 @@ class Loader:
 
     def _draw(self) -> tuple[_Shard, int]:
         """The next sequence of the order: its shard and where it begins there."""
-        remaining = np.array([len(shard.starts) for shard in self.shards])
-        if not remaining.any():
+        if not self.left.any():
             self._reset()
-            remaining = np.array([len(shard.starts) for shard in self.shards])
-        shard = self.shards[self.generator.choice(len(self.shards), p=remaining / remaining.sum())]
-        return shard, shard.starts.pop()
+        # What generator.choice(len(shards), p=left / left.sum()) does, without its checks, which take most of its time.
+        ends = (self.left / self.left.sum()).cumsum()
+        i = int((ends / ends[-1]).searchsorted(self.generator.random(), side="right"))
+        self.left[i] -= 1
+        return self.shards[i], self.shards[i].starts.pop()

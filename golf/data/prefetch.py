@@ -23,9 +23,9 @@ class Prefetched:
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Inputs and targets, int64 (sequences, length). Raises what the loader raised."""
-        rows = self._next.result()
-        self._next = self._thread.submit(self._draw)
-        return inputs_and_targets(rows.to(self.device, non_blocking=True))
+        batch = inputs_and_targets(self._next.result().to(self.device, non_blocking=True))
+        self._next = self._thread.submit(self._draw)  # last: the thread then keeps nobody here from the interpreter
+        return batch
 
     def close(self) -> None:
         self._thread.shutdown()
