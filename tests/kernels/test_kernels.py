@@ -13,6 +13,8 @@ pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 from golf.kernels import triton as fused  # noqa: E402
 
+pytestmark = [pytest.mark.gpu] if DEVICE == "cuda" else []
+
 TYPES = [
     torch.float32,
     torch.bfloat16 if DEVICE == "cuda" else torch.float16,
