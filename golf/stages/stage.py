@@ -12,7 +12,7 @@ from golf.artifact import Artifact, read_artifact
 from golf.build import build
 from golf.data.dataset import Dataset
 from golf.data.loader import Loader
-from golf.data.shard import read_shard
+from golf.data.shard import Shard
 from golf.evaluation.ledger import Ledger
 from golf.evaluation.sliding import MakeProbe
 from golf.evaluation.stream import Score, Stream
@@ -50,7 +50,7 @@ class Work:
     def loader(self) -> Loader:
         """A fresh loader of this rank's training sequences, at the first one."""
         data = self.dataset
-        shards = [read_shard(file) for file in data.train_files]
+        shards = [Shard(file) for file in data.train_files]
         seq_len = self.config["model"]["seq_len"]
         return Loader(shards, seq_len, data.seed, data.order, dist.rank(), dist.world_size())
 
