@@ -1,18 +1,26 @@
-"""The one error that is the user's to mend, and how a job ends with it."""
+"""The errors that are told in one line, and how a job ends with them."""
 
 
 class UserError(Exception):
     """Something in the configuration, the data or the files given is wrong.
 
     The message is one line that names the culprit and what to do; the launcher prints it without a traceback and
-    exits with code 2.
+    exits with `code`.
     """
+
+    code = 2
+
+
+class Diverged(UserError):
+    """A loss, a gradient or a weight is not finite: the configuration can be computed, but not with these numbers."""
+
+    code = 3
 
 
 class Ended(BaseException):
     """The end of a job or a sweep on its way through Hydra, which would print a line of its own about an Exception.
 
-    `code` is the exit code: 1 if a process or a job failed, 2 for a mistake of the user.
+    `code` is the exit code: 1 if a process or a job failed, that of the UserError for one.
     """
 
     def __init__(self, message: str, code: int):
