@@ -227,9 +227,9 @@ def test_what_a_gpu_computed_is_looked_at_in_the_next_step():
     layer.weight.grad, layer.bias.grad = torch.ones_like(layer.weight), torch.full_like(layer.bias, torch.nan)
     watch.look_at(1, torch.tensor(2.5, device=CUDA))
     layer.bias.grad.zero_()
-    with pytest.raises(Diverged, match="^step 1: the gradient of bias is not finite, the loss is 2.5; lower"):
+    with pytest.raises(Diverged, match=r"^step 1: the gradient of bias is not finite, the loss is 2\.5; lower"):
         watch.look_at(2, torch.tensor(2.5, device=CUDA))
     watch.look_at(3, torch.tensor(torch.inf, device=CUDA))
-    with pytest.raises(Diverged, match="^step 3: the loss is inf"):
+    with pytest.raises(Diverged, match=r"^step 3: the loss is inf"):
         watch.require_finite(3)
     watch.require_finite(3)

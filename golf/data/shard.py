@@ -16,7 +16,6 @@ from golf.errors import UserError, require
 SHARD_MAGIC = 20240520
 SHARD_VERSION = 1
 HEADER_BYTES = 4 * 256
-CHANGED = "but was whole when the job began; leave the data alone, and run again"
 CHUNK_BYTES = 2**24  # what is read at once: a multiple of the two bytes of a token
 
 
@@ -59,7 +58,8 @@ class Shard:
     def __getitem__(self, part: slice) -> np.ndarray:
         start, wanted = HEADER_BYTES + 2 * part.start, 2 * (part.stop - part.start)
         read = os.pread(self.file.fileno(), wanted, start)
-        require(len(read) == wanted, f"{self.path}: ends at byte {start + len(read)} now, {CHANGED}")
+        end = start + len(read)
+        require(len(read) == wanted, f"{self.path}: ends at byte {end} now; leave the data alone, and run again")
         return np.frombuffer(read, "<u2")
 
 

@@ -89,7 +89,8 @@ class Stage(ABC):
 
     chosen_by: the word in the configuration's `stages` that selects it; reads: names of the files it needs; writes: the
     file it makes; groups: the root keys of the configuration that its result depends on, besides the data. From these
-    and `depends` follows its key in the cache (golf.cache.key).
+    and `depends` follows its key in the cache (golf.cache.key). when_out_of_memory: what makes it take less
+    (golf.memory).
     """
 
     name: ClassVar[str]
@@ -97,6 +98,7 @@ class Stage(ABC):
     reads: ClassVar[tuple[str, ...]]
     writes: ClassVar[str | None]
     groups: ClassVar[tuple[str, ...]]
+    when_out_of_memory: ClassVar[tuple[str, ...]]
 
     def depends(self, work: Work) -> dict[str, Any]:
         """JSON values, beside the groups and the data, that its result depends on."""
