@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -42,9 +42,13 @@ def occupied(directory: Path, events: Listener) -> Iterator[None]:
 def _lock(path: Path) -> TextIO | None:
     """The file, locked until it is closed or its process dies; None if another process has it."""
     file = open(path, "a")  # noqa: SIM115
-    with suppress(BlockingIOError, FileNotFoundError):
+    try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else who had it has just removed it
             return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:
+        return file  # a file system without locks keeps nobody out
     file.close()
     return None

@@ -159,3 +159,14 @@ def test_commands(tmp_path):
 def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(UserError, match=r"cache\.directory: /proc/here cannot be used .*or cache=off"):
         run(tmp_path, "cache=on", "cache.directory=/proc/here")
+
+
+def test_a_cache_that_cannot_be_written_any_more_costs_no_run(tmp_path):
+    one = cached_run(tmp_path, "one", "stages=[train]")
+    (lock,) = (tmp_path / "cache").glob(".*.lock")
+    lock.unlink()
+    lock.mkdir()
+    assert cached_run(tmp_path, "two", "stages=[train]")["prequant"] == one["prequant"]
+    (said,) = [line for line in jsonl.read(tmp_path / "two") if line.get("name") == "cache_not_used"]
+    assert said["directory"] == str(tmp_path / "cache")
+    assert computed(tmp_path / "two") == ["train"]
