@@ -1,5 +1,7 @@
 """The errors that are told in one line, and how a job ends with them."""
 
+from collections.abc import Iterator
+
 
 class UserError(Exception):
     """Something in the configuration, the data or the files given is wrong.
@@ -35,3 +37,10 @@ def require(condition: bool, otherwise: str) -> None:
     """Raise UserError with the message `otherwise` unless the condition holds."""
     if not condition:
         raise UserError(otherwise)
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it came from, from the last one on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

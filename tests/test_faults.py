@@ -16,7 +16,7 @@ import torch
 from runs import composed, run
 
 from golf.data.shard import read_shard, write_shard
-from golf.errors import UserError
+from golf.errors import Diverged, UserError
 from golf.paths import PACKAGE
 from golf.pipeline import STAGES
 from golf.results import metric
@@ -195,6 +195,17 @@ def test_a_small_disk_and_then_a_larger_one_with_a_small_one_for_the_cache(tmp_p
     assert "not cached  reason" in first
     files = ["checkpoint.pt", "config.yaml", "job.log", "learning_curve.png", "metrics.jsonl", "results.json"]
     assert second.split() == ["0", *files, "train.json"]
+
+
+# Numbers that are not finite
+
+
+def test_a_job_that_diverges_leaves_the_last_good_checkpoint(tmp_path):
+    run(tmp_path, "stages=[train]", "trainer.steps=1")
+    good = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix in (".pt", ".json")}
+    with pytest.raises(Diverged, match=r"^training step \d: the weight \S+ (before|after) it is not finite"):
+        run(tmp_path, "stages=[train]", "optimizer.embed_lr=1e38")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix in (".pt", ".json")} == good
 
 
 # Memory

@@ -291,7 +291,7 @@ def test_steps_of_a_warm_up_are_undone_and_may_diverge(monkeypatch):
             optimizer.model.tok_emb.weight.data.fill_(math.nan)
 
     monkeypatch.setattr(optimizer, "step", spoil)
-    assert run(optimizer, steps=2, warmup_steps=1, recurrence_start=2.0).steps == 2
+    assert run(optimizer, steps=2, warmup_steps=2, recurrence_start=2.0).steps == 2
 
 
 @pytest.mark.parametrize(
