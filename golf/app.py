@@ -38,8 +38,8 @@ def main() -> int:
     """Do what the command line asks for and return the exit code.
 
     0: it went well. 1: a worker process of the job died, or jobs of a sweep failed. 2: a mistake of the user, told in
-    one line (after a traceback for those who set HYDRA_FULL_ERROR=1). 130: interrupted. What is nobody's mistake but
-    the program's is raised.
+    one line (after a traceback for those who set HYDRA_FULL_ERROR=1). 3: a loss, a gradient or a weight was not finite,
+    told in one line too. 130: interrupted. What is nobody's mistake but the program's is raised.
     """
     # PyTorch's threads wait for each other by spinning, for so long that on two busy cores a job takes ten times as
     # long as its share. This many turns are enough where they have a core each. Read when torch is first imported.
@@ -64,10 +64,8 @@ def lead() -> int:
         return 130
     except (Ended, Exception) as error:
         code = 2
-        if isinstance(error, Ended):
+        if isinstance(error, Ended | UserError):
             message, code = str(error), error.code
-        elif isinstance(error, UserError):
-            message = str(error)
         elif any(frame.f_code is run_job.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
             raise
         else:  # Hydra could not compose what it was given
@@ -158,7 +156,7 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
         )
         return build(config["launch"]).run(task, fresh=sweep is not None)
     except UserError as error:
-        raise Ended(str(error), code=2) from error
+        raise Ended(str(error), code=error.code) from error
     except WorkerError as error:
         raise Ended(str(error), code=1) from error
 

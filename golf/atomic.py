@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from golf.disk import room_for
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -38,6 +40,9 @@ def replacing_directory(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON; NaN is refused, since no strict reader takes it."""
-    with replacing(path) as temporary:
+    """Write `value` as indented JSON; NaN is refused, since no strict reader takes it.
+
+    Raises UserError if the disk is full.
+    """
+    with room_for(path), replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")

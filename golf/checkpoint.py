@@ -22,8 +22,8 @@ class Checkpoint(TypedDict):
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    with replacing(path) as temporary:
-        torch.save(checkpoint, temporary)
+    with replacing(path) as temporary, open(temporary, "wb") as file:  # PyTorch would put a path's name into it
+        torch.save(checkpoint, file)
 
 
 def read_checkpoint(path: Path, device: str) -> Checkpoint:

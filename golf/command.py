@@ -8,12 +8,12 @@ from golf.errors import UserError
 
 
 def exit_code(command: Callable[[], int]) -> int:
-    """What the command returns; 2 for a mistake of the user, which is told in one line."""
+    """What the command returns; that of a UserError, which is told in one line."""
     try:
         return command()
     except UserError as error:
         print(f"golf: error: {error}", file=sys.stderr)
-        return 2
+        return error.code
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from golf.atomic import replacing
+from golf.disk import room_for
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -26,8 +29,9 @@ def new_figure(title: str, x: str, y: str) -> "tuple[Figure, Axes]":
 
 
 def save(figure: "Figure", path: Path) -> Path:
-    """As PNG."""
+    """As PNG. Raises UserError if the disk is full."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    FigureCanvasAgg(figure).print_png(path)
+    with room_for(path), replacing(path) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary)
     return path

@@ -1,18 +1,28 @@
-"""The one error that is the user's to mend, and how a job ends with it."""
+"""The errors that are told in one line, and how a job ends with them."""
+
+from collections.abc import Iterator
 
 
 class UserError(Exception):
     """Something in the configuration, the data or the files given is wrong.
 
     The message is one line that names the culprit and what to do; the launcher prints it without a traceback and
-    exits with code 2.
+    exits with `code`.
     """
+
+    code = 2
+
+
+class Diverged(UserError):
+    """A loss, a gradient or a weight is not finite: the configuration can be computed, but not with these numbers."""
+
+    code = 3
 
 
 class Ended(BaseException):
     """The end of a job or a sweep on its way through Hydra, which would print a line of its own about an Exception.
 
-    `code` is the exit code: 1 if a process or a job failed, 2 for a mistake of the user.
+    `code` is the exit code: 1 if a process or a job failed, that of the UserError for one.
     """
 
     def __init__(self, message: str, code: int):
@@ -27,3 +37,10 @@ def require(condition: bool, otherwise: str) -> None:
     """Raise UserError with the message `otherwise` unless the condition holds."""
     if not condition:
         raise UserError(otherwise)
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it came from, from the last one on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,6 +1,7 @@
 """What stages say while they work, and who may listen. No stage knows its listeners."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,5 +83,6 @@ class Events(Listener):
             listener.progress(stage, done, total, **notes)
 
     def finish(self, results: Mapping[str, Any] | None) -> None:
-        for listener in self.listeners:
-            listener.finish(results)
+        with ExitStack() as all_of_them:  # whatever becomes of one
+            for listener in reversed(self.listeners):
+                all_of_them.callback(listener.finish, results)

@@ -1,8 +1,8 @@
 """Runs the stages that a configuration selects, in one run directory."""
 
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from golf.cache.key import stage_key
 from golf.cache.stage_cache import NoCache, Recorder, keep, serve
 from golf.data.digest import sha256
 from golf.device import peak_memory, pick_device, reset_peak_memory
+from golf.disk import room_for
 from golf.errors import UserError, require
 from golf.evaluation.probe import ProbeAt
 from golf.evaluation.stream import Stream, unigram
@@ -24,11 +25,13 @@ from golf.events import Early, Events, Job, Listener
 from golf.input_model import with_model_of, with_seeds_of
 from golf.kernels import choose as kernels
 from golf.limits import TOTAL_BYTES
+from golf.memory import enough_for
 from golf.model.attend import Attend, choose
+from golf.occupied import occupied
 from golf.over_limit import check_size
 from golf.plots import plot_all
 from golf.provenance import provenance
-from golf.run_files import ARTIFACT, CONFIG, RESULTS, RunFiles
+from golf.run_files import ARTIFACT, CONFIG, RESULTS, RunFiles, record_name
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, Work
@@ -49,8 +52,16 @@ def run(
 
     config: resolved and checked; choices: the option of each group; overridden: the keys and groups that the
     command line set. Every rank of a job calls this; rank 0 alone writes files and is heard. Raises UserError for a
-    mistake that can be seen beforehand, and then has written nothing to `directory`.
+    mistake that can be seen beforehand, and then has written nothing to `directory`; for a full disk; for too little
+    memory; if the data change meanwhile; and if another job goes on in `directory`. Raises Diverged.
     """
+    with _ours(directory), room_for(directory):
+        return _run_all(config, directory, choices, overridden)
+
+
+def _run_all(
+    config: Mapping[str, Any], directory: Path, choices: Mapping[str, str], overridden: frozenset[str]
+) -> dict[str, Any]:
     stages = [stage for stage in STAGES if stage.chosen_by in config["stages"]]
     known = list(dict.fromkeys(stage.chosen_by for stage in STAGES))
     require(len(stages) > 0, f"stages=[] selects nothing; choose from {known}")
@@ -73,8 +84,6 @@ def run(
     tracker, cache = build(config["tracker"]), build(config["cache"])
     tracker.check()
     cache.check()
-    if dist.is_main():
-        _check_writable(directory)
     console = Console()
     early = Early(console if dist.is_main() else Listener())
     started = time.perf_counter()
@@ -93,7 +102,7 @@ def run(
         events.start(Job(directory, config, choices))
         early.tell(events)
         if dist.is_main():
-            with replacing(directory / CONFIG) as temporary:
+            with room_for(directory / CONFIG), replacing(directory / CONFIG) as temporary:
                 text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
                 temporary.write_text(text, encoding="utf-8")
         events.event(
@@ -117,7 +126,8 @@ def run(
             write_json(directory / RESULTS, outcome)
             plot_all(directory)
     except BaseException:
-        events.finish(None)
+        with suppress(UserError):  # the first one counts
+            events.finish(None)
         raise
     events.finish(outcome)
     return outcome
@@ -157,15 +167,16 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> 
     work.events.event("stage_started", stage=stage.name, key=key[:12])
     started = time.perf_counter()
     output = None if stage.writes is None else work.files.path(stage.writes)
-    with cache.claimed(key) as entry:
+    with cache.claimed(key, work.events) as entry:
         served = dist.main_says(entry is not None and entry.is_whole())
         if served:
-            record = serve(entry, output, work.events) if entry is not None else {}
+            with room_for(output or work.files.directory):
+                record = serve(entry, output, work.events) if entry is not None else {}
         else:
             recorder = Recorder(work.events)
             record = _compute(stage, replace(work, events=recorder), facts)
             if entry is not None:
-                keep(entry, output, record, recorder.said)
+                keep(entry, output, record, recorder.said, work.events)
     seconds = time.perf_counter() - started
     if dist.is_main():
         read = {name: {"path": str(path), "sha256": digests[name]} for name, path in inputs.items()}
@@ -181,8 +192,17 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> 
 def _compute(stage: Stage, work: Work, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Run one stage; what it is remembered by."""
     reset_peak_memory(work.device)
+    output = work.files.path(stage.writes or record_name(stage.name))
+    _check_data(work)
     started = time.perf_counter()
-    result = stage.run(work)
+    with room_for(output), enough_for(stage.name, work.config, stage.when_out_of_memory):
+        result = stage.run(work)
+    try:
+        _check_data(work)
+    except UserError:
+        if stage.writes is not None:
+            output.unlink()  # nobody knows what it was made of
+        raise
     return {
         "stage": stage.name,
         "seconds": time.perf_counter() - started,
@@ -192,6 +212,12 @@ def _compute(stage: Stage, work: Work, facts: Mapping[str, Any]) -> dict[str, An
         "provenance": dict(facts),
         "result": result,
     }
+
+
+def _check_data(work: Work) -> None:
+    """Raise UserError if the data are no longer those that the digests are of, which rank 0 has made."""
+    if dist.is_main():
+        work.dataset.check_unchanged()
 
 
 def _choices(choices: Mapping[str, str], records: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
@@ -215,12 +241,19 @@ def _choose_kernels(config: Mapping[str, Any], device: torch.device) -> dict[str
     return chosen
 
 
-def _check_writable(directory: Path) -> None:
-    try:
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise UserError(f"{directory}: cannot be written ({error.strerror}); give another hydra.run.dir") from error
+@contextmanager
+def _ours(directory: Path) -> Iterator[None]:
+    """The directory for this job alone, which rank 0 sees to."""
+    if not dist.is_main():
+        yield
+        return
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(occupied(directory, Console()))
+        except OSError as error:
+            message = f"{directory}: cannot be written ({error.strerror}); give another hydra.run.dir"
+            raise UserError(message) from error
+        yield
 
 
 def _records(stages: Sequence[Stage], files: RunFiles) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ CORE = (
     "golf.data.shards",
     "golf.data.tokenizer",
     "golf.device",
+    "golf.disk",
     "golf.dist",
     "golf.errors",
     "golf.evaluation",

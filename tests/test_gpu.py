@@ -12,7 +12,7 @@ from runs import composed, run
 from golf.build import build
 from golf.data.tokenizer import ByteTable
 from golf.device import autocast, pick_device
-from golf.errors import UserError
+from golf.errors import Diverged, UserError
 from golf.evaluation.probe import ProbeAt
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Stream
@@ -24,6 +24,7 @@ from golf.quantizer.quantizer import row_scales
 from golf.replay import Replayed
 from golf.stages.stage import score_all
 from golf.tracker import jsonl
+from golf.train.watch import Watch
 
 pytestmark = [
     pytest.mark.gpu,
@@ -215,3 +216,20 @@ def test_a_model_that_moved_is_recorded_anew():
     model.load_state_dict({name: 2 * tensor for name, tensor in model.state_dict().items()}, assign=True)
     assert not torch.equal(replayed(ids), before)
     torch.testing.assert_close(replayed(ids), logits(model, ids))
+
+
+# Numbers that are not finite
+
+
+def test_what_a_gpu_computed_is_looked_at_in_the_next_step():
+    layer = torch.nn.Linear(4, 4, device=CUDA)
+    watch = Watch(layer, "step", "lower the rates")
+    layer.weight.grad, layer.bias.grad = torch.ones_like(layer.weight), torch.full_like(layer.bias, torch.nan)
+    watch.look_at(1, torch.tensor(2.5, device=CUDA))
+    layer.bias.grad.zero_()
+    with pytest.raises(Diverged, match=r"^step 1: the gradient of bias is not finite, the loss is 2\.5; lower"):
+        watch.look_at(2, torch.tensor(2.5, device=CUDA))
+    watch.look_at(3, torch.tensor(torch.inf, device=CUDA))
+    with pytest.raises(Diverged, match=r"^step 3: the loss is inf"):
+        watch.require_finite(3)
+    watch.require_finite(3)

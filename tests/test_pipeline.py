@@ -11,7 +11,7 @@ from runs import composed, run
 
 from golf import paths, pipeline
 from golf.artifact import Quantized, read_artifact, write_artifact
-from golf.errors import UserError
+from golf.errors import Diverged, UserError
 from golf.results import METRICS, metric
 from golf.tracker import jsonl
 
@@ -436,7 +436,7 @@ def test_an_unwritable_directory(tmp_path):
 
 
 def test_a_score_that_is_not_finite(base, tmp_path):
-    with pytest.raises(UserError, match=r"lower ttt\.lr"):
+    with pytest.raises(Diverged, match=r"TTT chunk \d+: the weight \S+ after it is not finite; lower ttt\.lr"):
         run(tmp_path, "ttt.lr=1e9", "stages=[evaluate]", f"input={base[0]}")
 
 

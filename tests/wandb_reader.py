@@ -39,8 +39,8 @@ class Run:
 
 
 def runs(directory: Path) -> list[Run]:
-    """The offline runs in a run directory, oldest first."""
-    return [_read(path) for path in sorted(directory.glob("wandb/offline-run-*/*.wandb"))]
+    """The runs in a run directory, offline or not, oldest first."""
+    return [_read(path) for path in sorted(directory.glob("wandb/*run-*-*/*.wandb"))]
 
 
 def _read(path: Path) -> Run:

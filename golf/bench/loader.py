@@ -11,7 +11,7 @@ from golf.bench.row import Row
 from golf.bench.setting import Setting
 from golf.data.loader import Loader
 from golf.data.prefetch import Prefetched
-from golf.data.shard import read_shard, write_shard
+from golf.data.shard import Shard, write_shard
 
 SHARDS = 4
 BATCHES = 16  # of one repeat
@@ -28,7 +28,7 @@ def rows(setting: Setting) -> Iterator[Row]:
     def loader(cold: bool) -> Loader:
         if cold:
             _forget(files)
-        return Loader([read_shard(file) for file in files], seq_len, None, "global")
+        return Loader([Shard(file) for file in files], seq_len, None, "global")
 
     def in_line(cold: bool) -> float:
         source = loader(cold)

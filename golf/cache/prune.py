@@ -21,8 +21,12 @@ def held(root: Path) -> list[Held]:
     """The entries, from the one last used on."""
     if not root.is_dir():
         return []
-    paths = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    entries = [Held(p, p.stat().st_mtime, sum(file.stat().st_size for file in p.iterdir())) for p in paths]
+    entries = []
+    for path in root.iterdir():
+        if path.is_dir() and not path.name.startswith("."):
+            with suppress(FileNotFoundError):  # another job has just removed it
+                size = sum(file.stat().st_size for file in path.iterdir())
+                entries.append(Held(path, path.stat().st_mtime, size))
     return sorted(entries, key=lambda entry: entry.used, reverse=True)
 
 
@@ -32,7 +36,8 @@ def prune(root: Path, limit: int) -> list[Held]:
     for entry in held(root):
         total += entry.size
         if total > limit:
-            with suppress(BlockingIOError), claimed(root, entry.path.name, wait=False):  # not while a job uses it
+            # Not while a job uses it; and what cannot be removed stays.
+            with suppress(OSError), claimed(root, entry.path.name, wait=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
                 removed.append(entry)
     return removed

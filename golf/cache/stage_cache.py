@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ class NoCache:
     def check(self) -> None:
         """Nothing can be wrong with it."""
 
-    def claimed(self, key: str) -> AbstractContextManager[Entry | None]:
-        return _nothing()
+    def claimed(self, key: str, events: Listener) -> AbstractContextManager[Entry | None]:
+        return nullcontext()
 
 
 @dataclass(kw_only=True)
@@ -49,18 +49,23 @@ class StageCache(NoCache):
         return user_cache(self.directory, "stages")
 
     @contextmanager
-    def claimed(self, key: str) -> Iterator[Entry | None]:
-        """The entry, for this job alone, on rank 0; None on the other ranks."""
+    def claimed(self, key: str, events: Listener) -> Iterator[Entry | None]:
+        """The entry, for this job alone, on rank 0; None on the other ranks, and where the cache cannot be used."""
         if not dist.is_main():
             yield None
             return
-        with claimed(self.root, key) as entry:
+        with ExitStack() as held:
+            entry = None
+            try:
+                entry = held.enter_context(claimed(self.root, key))
+            except OSError as error:
+                events.event("cache_not_used", directory=str(self.root), reason=str(error))
             yield entry
         prune(self.root, int(self.limit_gib * 2**30))
 
 
-def keep(entry: Entry, output: Path | None, record: Mapping[str, Any], said: list[Any]) -> None:
-    """Fill the entry of a stage that was computed."""
+def keep(entry: Entry, output: Path | None, record: Mapping[str, Any], said: list[Any], events: Listener) -> None:
+    """Fill the entry of a stage that was computed. Where that cannot be done, the job goes on without."""
 
     def write(directory: Path) -> None:
         if output is not None:
@@ -68,7 +73,10 @@ def keep(entry: Entry, output: Path | None, record: Mapping[str, Any], said: lis
         write_json(directory / RECORD, dict(record))
         (directory / SAID).write_text(json.dumps(said), encoding="utf-8")
 
-    entry.fill(write)
+    try:
+        entry.fill(write)
+    except (OSError, UserError) as error:
+        events.event("not_cached", stage=record["stage"], reason=str(error))
 
 
 def serve(entry: Entry, output: Path | None, events: Listener) -> dict[str, Any]:
@@ -110,8 +118,3 @@ class Recorder(Listener):
 
     def progress(self, stage: str, done: int, total: int, **notes: float) -> None:
         self.heard.progress(stage, done, total, **notes)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield None

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from golf.data.digest import sha256
+from golf.data.digest import Stamp, sha256, stamp
 from golf.data.loader import Order
 from golf.data.manifest import Manifest, read_manifest
 from golf.data.shard import Contents, read_contents, read_shard, require_vocabulary, shard_length
@@ -40,8 +40,13 @@ class Dataset:
     @cached_property
     def _contents(self) -> dict[Path, Contents]:
         files = [*self.train_files, *self.val_files]
+        self._stamps  # noqa: B018 — of the files that are read, not of what somebody makes of them meanwhile
         with ThreadPoolExecutor() as pool:  # hashing releases the interpreter, and real data is 25 GB: read it once
             return dict(zip(files, pool.map(read_contents, files), strict=True))
+
+    @cached_property
+    def _stamps(self) -> dict[Path, Stamp]:
+        return {file: stamp(file) for file in [*self.train_files, *self.val_files, self.tokenizer]}
 
     @property
     def vocab_size(self) -> int:
@@ -100,6 +105,12 @@ class Dataset:
     @cached_property
     def _manifest(self) -> Manifest | None:
         return read_manifest(self.train_files[0].parent)
+
+    def check_unchanged(self) -> None:
+        """Raises UserError, which names a file, if one was changed, replaced or removed since its digest was made."""
+        for file, before in self._stamps.items():
+            same = stamp(file) == before
+            require(same, f"{file}: was changed while the job ran; leave the data alone, and run again")
 
     def digests(self) -> dict[str, Any]:
         """What identifies the data: SHA-256 and token count of each shard, how many of the validation tokens are used

@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from golf.data.shard import Shard
 from golf.errors import UserError
+
+Tokens = np.ndarray | Shard
 
 
 class _Shard:
     """One shard's sequences that are still to be read in this round."""
 
-    def __init__(self, tokens: np.ndarray, seq_len: int):
+    def __init__(self, tokens: Tokens, seq_len: int):
         self.tokens = tokens
         self.seq_len = seq_len
         self.starts: list[int] = []
@@ -47,7 +50,7 @@ Order = Literal["global", "record"]
 class Loader:
     """Draws the training sequences of one rank, without end.
 
-    `shards` are the token arrays of all ranks, in file order. With the order `global` there is one order of all of
+    `shards` are the tokens of all ranks, in file order. With the order `global` there is one order of all of
     them, and its batches are dealt to the ranks in turn: what a step trains on does not depend on how many they are.
     With `record` a rank has every `world_size`-th shard and an order of its own. The generator is numpy's PCG64, seeded
     with the rank (0 for the global order) alone when `seed` is None: the same for every seed, as the record's.
@@ -55,7 +58,7 @@ class Loader:
 
     def __init__(
         self,
-        shards: Sequence[np.ndarray],
+        shards: Sequence[Tokens],
         seq_len: int,
         seed: int | None,
         order: Order,
@@ -79,7 +82,7 @@ class Loader:
         self.left = np.array([len(shard.starts) for shard in self.shards])
 
     def copy(self) -> "Loader":
-        """An independent loader at the same place. It shares the tokens, which may be memory maps of gigabytes."""
+        """An independent loader at the same place. It shares the tokens, which may be gigabytes."""
         return deepcopy(self, {id(shard.tokens): shard.tokens for shard in self.shards})
 
     def batch(self, sequences: int) -> tuple[Tensor, Tensor]:

@@ -4,18 +4,18 @@ Source: spec: Data.
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from golf.atomic import replacing
-from golf.errors import UserError
+from golf.errors import UserError, require
 
-MAGIC = 20240520
-VERSION = 1
-HEADER_INTS = 256
-HEADER_BYTES = 4 * HEADER_INTS
+SHARD_MAGIC = 20240520
+SHARD_VERSION = 1
+HEADER_BYTES = 4 * 256
 CHUNK_BYTES = 2**24  # what is read at once: a multiple of the two bytes of a token
 
 
@@ -33,33 +33,54 @@ def write_shard(path: Path, tokens: np.ndarray) -> None:
     foreign = np.flatnonzero((tokens < 0) | (tokens >= 2**16))
     if len(foreign):
         raise UserError(f"{path}: token {tokens[foreign[0]]} at position {foreign[0]} does not fit the shards' uint16")
-    header = np.zeros(HEADER_INTS, "<i4")
-    header[:3] = MAGIC, VERSION, len(tokens)
+    header = np.zeros(HEADER_BYTES // 4, "<i4")
+    header[:3] = SHARD_MAGIC, SHARD_VERSION, len(tokens)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(header.tobytes())
         file.write(tokens.astype("<u2").tobytes())
 
 
+class Shard:
+    """The tokens of a file, read from it when they are asked for: shard[a:b] is (b - a,) uint16.
+
+    Not mapped into memory, which is no faster and ends the process, without a word, where the file has been cut short.
+    Raises UserError if the file is no whole shard, or no longer.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.length = shard_length(path)
+        self.file = open(path, "rb", 0)  # noqa: SIM115 — as long as the shard
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        start, wanted = HEADER_BYTES + 2 * part.start, 2 * (part.stop - part.start)
+        read = os.pread(self.file.fileno(), wanted, start)
+        end = start + len(read)
+        require(len(read) == wanted, f"{self.path}: ends at byte {end} now; leave the data alone, and run again")
+        return np.frombuffer(read, "<u2")
+
+
 def read_shard(path: Path) -> np.ndarray:
-    """The tokens (n,) uint16 of a shard, mapped read-only. Raises UserError if the file is no whole shard."""
-    return np.memmap(path, "<u2", "r", HEADER_BYTES, shape=(shard_length(path),))
+    """All tokens (n,) uint16 of a shard. Raises UserError if the file is no whole shard."""
+    return np.fromfile(path, "<u2", shard_length(path), offset=HEADER_BYTES)
 
 
 def shard_length(path: Path) -> int:
     """The number of tokens of a shard. Raises UserError if the file is no whole shard."""
     try:
-        with open(path, "rb") as file:
-            header = np.frombuffer(file.read(HEADER_BYTES), np.uint8)
-        size = path.stat().st_size
+        size, header = path.stat().st_size, np.fromfile(path, "<i4", 3)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    if size < HEADER_BYTES:
-        raise UserError(f"{path}: ends at byte {size}, inside the {HEADER_BYTES}-byte header of a token shard")
-    magic, version, count = (int(value) for value in header.view("<i4")[:3])
-    if magic != MAGIC:
-        raise UserError(f"{path}: not a token shard (magic {magic} at byte 0, should be {MAGIC})")
-    if version != VERSION:
-        raise UserError(f"{path}: token shard of unknown version {version} at byte 4, should be {VERSION}")
+    require(
+        size >= HEADER_BYTES, f"{path}: ends at byte {size}, inside the {HEADER_BYTES}-byte header of a token shard"
+    )
+    magic, version, count = header.tolist()
+    require(magic == SHARD_MAGIC, f"{path}: not a token shard (magic {magic} at byte 0, should be {SHARD_MAGIC})")
+    known = version == SHARD_VERSION
+    require(known, f"{path}: token shard of unknown version {version} at byte 4, should be {SHARD_VERSION}")
     whole = HEADER_BYTES + 2 * count
     if size != whole:
         raise UserError(f"{path}: {count} tokens (byte 8) make {whole} bytes, but the file has {size}; fetch it again")

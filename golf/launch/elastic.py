@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from golf.errors import UserError, require
+from golf.errors import Diverged, UserError, require
 from golf.launch import torchrun
 from golf.launch.task import Task
 from golf.sweep.gpus import lent, visible
@@ -135,8 +135,9 @@ def _blamed(error: "ChildFailedError", logs: Path) -> UserError | WorkerError:
         last_words = "".join(path.read_text()[-4000:] for path in logs.glob(f"*/*/{failure.local_rank}/stderr.log"))
         return WorkerError(f"rank {rank} died: {failure.message}\n\n{last_words}".rstrip())
     message, extra = failure.message["message"], failure.message["extraInfo"]
-    if failure.exitcode == 2:
-        return UserError(message)
+    for told in (UserError, Diverged):
+        if failure.exitcode == told.code:
+            return told(message)
     return WorkerError(f"rank {rank} failed: {message}\n\n{extra['py_callstack']}")
 
 

@@ -25,7 +25,7 @@ def follow() -> int:
         worker.work(None)
     except UserError as error:
         worker.report(error)
-        return 2
+        return error.code
     return 0
 
 

@@ -1,6 +1,6 @@
 """One of the processes of a job: `python -m golf.launch.worker TASK.json`, started by torch's elastic launcher.
 
-Its exit code is 0, 2 for a mistake of the user, 130 if interrupted, or 1; what went wrong lies in the file that torch's
+Its exit code is 0, that of a UserError, 130 if interrupted, or 1; what went wrong lies in the file that torch's
 launchers name in TORCHELASTIC_ERROR_FILE.
 """
 
@@ -49,7 +49,7 @@ def main(path: str) -> int:
         return 130
     except (Exception, SystemExit) as error:  # whoever leaves in the middle of a job has not done it
         report(error)
-        return 2 if isinstance(error, UserError) else 1
+        return error.code if isinstance(error, UserError) else 1
     return 0
 
 

@@ -13,6 +13,7 @@ class Evaluate(Stage):
     reads = (ARTIFACT,)
     writes = None
     groups = ("data", "model", "codec", "evaluation")
+    when_out_of_memory = ("lower evaluation.batch_tokens",)
 
     def check(self, work: Work) -> None:
         work.build("evaluation").windows(work.stream.num_targets, work.config["model"]["seq_len"])

@@ -19,6 +19,7 @@ class Quantize(Stage):
     reads = (CHECKPOINT,)
     writes = ARTIFACT
     groups = ("data", "model", "quantizer", "codec")
+    when_out_of_memory = ("lower quantizer.calibration_tokens",)
 
     def depends(self, work: Work) -> dict[str, Any]:
         return {"room": work.room} if work.build("quantizer").is_to_fit() else {}

@@ -12,7 +12,7 @@ from golf.artifact import Artifact, read_artifact
 from golf.build import build
 from golf.data.dataset import Dataset
 from golf.data.loader import Loader
-from golf.data.shard import read_shard
+from golf.data.shard import Shard
 from golf.evaluation.ledger import Ledger
 from golf.evaluation.sliding import MakeProbe
 from golf.evaluation.stream import Score, Stream
@@ -50,7 +50,7 @@ class Work:
     def loader(self) -> Loader:
         """A fresh loader of this rank's training sequences, at the first one."""
         data = self.dataset
-        shards = [read_shard(file) for file in data.train_files]
+        shards = [Shard(file) for file in data.train_files]
         seq_len = self.config["model"]["seq_len"]
         return Loader(shards, seq_len, data.seed, data.order, dist.rank(), dist.world_size())
 
@@ -89,7 +89,8 @@ class Stage(ABC):
 
     chosen_by: the word in the configuration's `stages` that selects it; reads: names of the files it needs; writes: the
     file it makes; groups: the root keys of the configuration that its result depends on, besides the data. From these
-    and `depends` follows its key in the cache (golf.cache.key).
+    and `depends` follows its key in the cache (golf.cache.key). when_out_of_memory: what makes it take less
+    (golf.memory).
     """
 
     name: ClassVar[str]
@@ -97,6 +98,7 @@ class Stage(ABC):
     reads: ClassVar[tuple[str, ...]]
     writes: ClassVar[str | None]
     groups: ClassVar[tuple[str, ...]]
+    when_out_of_memory: ClassVar[tuple[str, ...]]
 
     def depends(self, work: Work) -> dict[str, Any]:
         """JSON values, beside the groups and the data, that its result depends on."""

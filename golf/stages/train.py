@@ -18,6 +18,7 @@ class Train(Stage):
     reads = ()
     writes = CHECKPOINT
     groups = ("seed", "data", "model", "optimizer", "trainer", "evaluation")
+    when_out_of_memory = ("raise trainer.micro_batches", "lower evaluation.batch_tokens")
 
     def check(self, work: Work) -> None:
         work.build("trainer").check(work.config["model"]["seq_len"])

@@ -14,6 +14,7 @@ class TTT(Stage):
     reads = (ARTIFACT,)
     writes = None
     groups = ("data", "model", "codec", "evaluation", "ttt")
+    when_out_of_memory = ("lower ttt.batch_seqs", "lower ttt.hash_buckets", "lower evaluation.batch_tokens")
 
     def check(self, work: Work) -> None:
         work.build("ttt").check(work.model_shape())

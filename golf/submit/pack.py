@@ -25,6 +25,7 @@ from golf.sources import closure, source_of
 from golf.submit import script
 from golf.submit.rename import renamed
 from golf.submit.shake import shaken
+from golf.train.watch import Unwatched, Watch
 
 ROOT = ("seed", "device", "attention", "threads")
 GROUPS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
@@ -92,7 +93,9 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
         targets.add(ATTENTION["hybrid"])
     # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
-    off = set() if config["quantizer"].get("fit_bytes") else {SDClipQuantizer.is_to_fit.__name__}
+    off = {part.__name__ for part in (Unwatched, Watch, Watch.look_at, Watch.require_finite)}
+    if not config["quantizer"].get("fit_bytes"):
+        off |= {SDClipQuantizer.is_to_fit.__name__}
     if not any(may_be_triton(part["kernels"]) for part in parts if "kernels" in part):
         off |= {may_be_triton.__name__, Replayed.is_recorded.__name__}
     # What is no data will be as it is here: the seed and the place of the data are asked for.

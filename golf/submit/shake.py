@@ -23,9 +23,9 @@ def shaken(
     """The modules that a program needs, with what it needs of them.
 
     sources: by module, without annotations of variables and parameters. main, roots: modules that are imported.
-    names: that nobody mentions and that are reached all the same. off: functions and methods that answer no; what is
-    done if they answer yes is left out. settled: by dataclass (module.Class), what its fields will be;
-    tests that this answers are left out.
+    names: that nobody mentions and that are reached all the same. off: functions and methods that do nothing and answer
+    no: a line that calls one is left out, and so is what is done if it answers yes. settled: by dataclass
+    (module.Class), what its fields will be; tests that this answers are left out.
     """
     trees = {module: ast.parse(source) for module, source in sources.items()}
     offered = {module: _offered(tree) for module, tree in trees.items()}
@@ -96,9 +96,15 @@ class _Words(ast.NodeTransformer):
 
     def visit_If(self, node: ast.If) -> ast.If | list[ast.stmt]:
         self.generic_visit(node)
-        called = node.test.func if isinstance(node.test, ast.Call) else None
+        return node.orelse if self._is_off(node.test) else node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:
+        return None if self._is_off(node.value) else node
+
+    def _is_off(self, value: ast.expr) -> bool:
+        called = value.func if isinstance(value, ast.Call) else None
         name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else None
-        return node.orelse if name in self.off else node
+        return name in self.off
 
     def visit_Module(self, node: ast.Module) -> ast.Module:
         imports = [line for line in node.body if isinstance(line, ast.ImportFrom) and line.module == "golf.errors"]
@@ -107,6 +113,8 @@ class _Words(ast.NodeTransformer):
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        if self._is_off(node.value):
+            return None
         call = node.value
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "require"):
             return node

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from golf import occupied
 from golf.errors import Ended
 from golf.sweep import status
 from golf.sweep.job_name import NOT_ASKED, without
@@ -26,7 +27,7 @@ def conclude(
     """
     jobs = [job for path in directory.rglob(status.FILE) if (job := status.read(path.parent)) is not None]
     if stopped is not None and not jobs:
-        if [path.name for path in directory.glob("*")] == ["multirun.yaml"]:
+        if {path.name for path in directory.glob("*")} - {occupied.FILE} == {"multirun.yaml"}:
             shutil.rmtree(directory)
         raise stopped
     _print(sorted(jobs, key=lambda job: job["started"]), objectives, lost, left_out)

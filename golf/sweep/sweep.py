@@ -1,6 +1,7 @@
 """The sweep that a job belongs to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from golf.build import build
 from golf.config.check import check_component
 from golf.config.names import no_such
+from golf.disk import room_for
 from golf.errors import UserError, require
+from golf.occupied import occupied
 from golf.results import METRICS, metric
 
 
@@ -55,3 +58,12 @@ def directory_to_resume(resume: str) -> str:
     if not (Path(resume) / "multirun.yaml").is_file():
         raise UserError(f"sweep.resume={resume}: is no directory of a sweep (it has no multirun.yaml)")
     return resume
+
+
+@contextmanager
+def sweeping(directory: Path) -> Iterator[None]:
+    """Around the jobs of the sweep in `directory`, in which no other may run. Raises UserError if its disk is full."""
+    from golf.tracker.console import Console  # heavy for a module that every start of Hydra imports
+
+    with occupied(directory, Console()), room_for(directory):
+        yield

@@ -9,6 +9,7 @@ from typing import Any
 import rich.console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from golf.disk import room_for
 from golf.events import Job, Listener
 from golf.tracker.table import summary
 
@@ -64,7 +65,7 @@ class Console(Listener):
         if results is None:
             self.line("job", f"failed; its files: {self._job.directory}")
         else:
-            self._console.print(summary(results, self._job.directory), soft_wrap=True)
+            self._print(summary(results, self._job.directory))
 
     def _occasionally(self, stage: str, what: str, values: Mapping[str, Any]) -> None:
         now = time.monotonic()
@@ -75,7 +76,12 @@ class Console(Listener):
     def line(self, source: str, what: str, values: Mapping[str, Any] | None = None) -> None:
         """One line of text: who says what, and numbers with their names."""
         line = f"{source:<16} {what}  {_words(values or {})}".rstrip()
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._print(line)
+
+    def _print(self, what: rich.console.RenderableType) -> None:
+        """Raises UserError if it goes to a file on a full disk."""
+        with room_for(getattr(self._console.file, "name", "standard output")):
+            self._console.print(what, markup=False, highlight=False, soft_wrap=True)
 
 
 def _words(values: Mapping[str, Any]) -> str:

@@ -5,9 +5,11 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from golf.disk import room_for
 from golf.events import Job, Listener
 
 FILE = "metrics.jsonl"
@@ -20,13 +22,13 @@ class JsonLines(Listener):
     in seconds since 1970. Numbers that JSON lacks are the strings "nan", "inf" and "-inf", which `float` reads.
     """
 
-    _file: TextIO | None = None
+    _file: FileIO | None = None
 
     def start(self, job: Job) -> None:
-        path = job.directory / FILE
-        if path.exists():  # a full disk may have cut the last line short
-            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
-        self._file = path.open("a", encoding="utf-8")
+        self._path = job.directory / FILE
+        if self._path.exists():  # a full disk may have cut the last line short
+            os.truncate(self._path, self._path.read_bytes().rfind(b"\n") + 1)
+        self._file = self._path.open("ab", buffering=0)  # nothing waits that could not be written later either
 
     def event(self, name: str, **fields: Any) -> None:
         self._write(kind="event", name=name, **fields)
@@ -40,14 +42,19 @@ class JsonLines(Listener):
 
     def _write(self, **fields: Any) -> None:
         assert self._file is not None, "the job has not started"
-        self._file.write(json.dumps(_strict({"time": time.time()} | fields), allow_nan=False) + "\n")
-        self._file.flush()
+        line = (json.dumps(_strict({"time": time.time()} | fields), allow_nan=False) + "\n").encode()
+        with room_for(self._path):
+            while line:  # as much as there is room for is written, before there is an error
+                line = line[self._file.write(line) :]
 
 
 def read(directory: Path) -> list[dict[str, Any]]:
-    """The lines of a run directory's metrics.jsonl in the order of writing; none without the file."""
+    """The whole lines of a run directory's metrics.jsonl in the order of writing; none without the file."""
     path = directory / FILE
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    if not path.exists():
+        return []
+    *whole, _ = path.read_bytes().split(b"\n")  # what follows the last line's end is one that a full disk cut short
+    return [json.loads(line) for line in whole]
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Any, TextIO
 
 import rich.console
 
+from golf.disk import room_for
 from golf.events import Job, Listener
 from golf.tracker.console import Console
 
@@ -30,5 +31,5 @@ class Log(Listener):
 
     def finish(self, results: Mapping[str, Any] | None) -> None:
         if self._file is not None:
-            self._lines.finish(results)
-            self._file.close()
+            with room_for(self._file.name), self._file:
+                self._lines.finish(results)

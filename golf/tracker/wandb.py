@@ -100,7 +100,10 @@ class Wandb(Listener):
             metadata={"bytes": path.stat().st_size, "val_bpb": results.get("val_bpb")},
         )
         artifact.add_file(str(path), skip_cache=True)
-        self._run.log_artifact(artifact)
+        try:
+            self._run.log_artifact(artifact)
+        except Exception as error:  # it asks the server, which may have gone away
+            log.warning("W&B has not taken %s (%s)", path, type(error).__name__)
 
     @contextmanager
     def _harmless(self) -> Iterator[None]:

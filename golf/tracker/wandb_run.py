@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,15 @@ from golf.tracker.online import credentials, unreachable
 log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "online", "offline"]
-SETTINGS: dict[str, Any] = {"silent": True, "console": "off", "save_code": False, "disable_git": True}
+SETTINGS: dict[str, Any] = {
+    "silent": True,
+    "console": "off",
+    "save_code": False,
+    "disable_git": True,
+    # What a server that has gone away in mid-run may cost at the end, which W&B would wait for without end.
+    "finish_timeout": 60.0,
+    "finish_timeout_raises": True,
+}
 
 
 def own_settings() -> tuple[Any, dict[str, str] | None]:
@@ -65,16 +74,25 @@ def start(directory: Path, *, mode: Mode, probe_seconds: float, **options: Any) 
     run = init("offline", {})
     # A resumed job leaves one folder for each time it ran; W&B uploads them as one run, in this order.
     folders = sorted(directory.resolve().glob(f"wandb/offline-run-*-{run.id}*"))
-    log.warning("W&B is offline (%s); to upload: %s", reason, shlex.join(["wandb", "sync", *map(str, folders)]))
+    log.warning("W&B is offline (%s); to upload: %s", reason, _sync(folders))
     return run
 
 
 def finish(run: Any, *, exit_code: int) -> None:
-    """End a run that `start` gave."""
+    """End a run that `start` gave. If the server does not take everything, a warning says how to upload it later."""
     import wandb
 
-    run.finish(exit_code=exit_code)
+    folder, seconds = Path(run.settings.sync_dir), SETTINGS["finish_timeout"]
+    try:
+        run.finish(exit_code=exit_code)
+    except TimeoutError:
+        log.warning("W&B has not taken everything within %g s; to upload: %s", seconds, _sync([folder]))
     wandb.teardown()  # the next run in this process has other directories
+
+
+def _sync(folders: Iterable[Path]) -> str:
+    """The command that uploads them."""
+    return shlex.join(["wandb", "sync", *map(str, folders)])
 
 
 def _decide(mode: Mode, settings: Any, key: dict[str, str] | None, probe_seconds: float) -> tuple[str, str]:

@@ -1,6 +1,5 @@
 """The training loop (spec: Training)."""
 
-import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from golf.replay import Replayed
 from golf.train.clock import Clock, lr_scale
 from golf.train.ema import EMA
 from golf.train.warmup import Pace, warm_up
+from golf.train.watch import Unwatched, Watch
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,10 @@ class Trainer:
     def train(
         self, model: GPT, optimizer: Optimizer, loader: Loader, validate: Callable[[GPT], Score], events: Listener
     ) -> Trained:
-        """Train `model` in place; `validate` scores it. Afterwards the model holds the last weights, recurrent."""
+        """Train `model` in place; `validate` scores it. Afterwards the model holds the last weights, recurrent.
+
+        Raises Diverged where a weight, a gradient or the loss is not finite.
+        """
         if self.deterministic:
             with deterministic():
                 return self._train(model, optimizer, loader, validate, events)
@@ -115,6 +118,7 @@ class Trainer:
             return loss.detach()
 
         micro_step = Replayed(model, backward, device)
+        watch = Unwatched()
 
         def update(step: int, scale: float, batches: Prefetched) -> Tensor:
             """One step of all ranks; the mean loss."""
@@ -122,6 +126,7 @@ class Trainer:
             for _ in range(self.micro_batches // dist.world_size()):
                 loss += micro_step(*batches.batch())
             dist.sum_([*gradients.of(parameters), loss])
+            watch.look_at(step + 1, loss)
             nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
             optimizer.step(step, scale)
             optimizer.zero_grad()
@@ -134,6 +139,7 @@ class Trainer:
             with closing(Prefetched(loader.copy(), sequences, device)) as spare:
                 warm_up(model, optimizer, self.warmup_steps, lambda step: update(step, 1.0, spare))
             events.event("warmed_up", steps=2 * self.warmup_steps)
+        watch = Watch(model, "training step", "lower the optimizer's rates")
         budget = None if self.budget_seconds is None else self.budget_seconds - self.reserve_seconds
         clock = Clock(self.steps, budget)
         pace = Pace(device)
@@ -159,6 +165,7 @@ class Trainer:
                     with clock.paused():
                         score = validate(model)
                     events.metrics("validate", step, val_loss=score.val_loss, val_bpb=score.val_bpb)
+        watch.require_finite(step)
         model.recurrent = True
         return Trained(
             raw={name: tensor.detach().clone() for name, tensor in model.state_dict().items()},
@@ -169,8 +176,6 @@ class Trainer:
         )
 
     def _log(self, step: int, loss: float, scale: float, clock: Clock, events: Listener) -> None:
-        if not math.isfinite(loss):
-            raise UserError(f"the training loss is {loss} at step {step}; lower the optimizer's rates")
         rate = step * self.batch_tokens / clock.seconds()
         events.metrics("train", step, loss=loss, lr_scale=scale, tokens_per_second=rate)
         events.progress("train", step, self.steps, loss=loss)

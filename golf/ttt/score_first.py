@@ -15,6 +15,7 @@ from golf.evaluation.ledger import Ledger
 from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.replay import Replayed
+from golf.train.watch import Watch
 from golf.ttt.hash_embed import HashEmbedding
 from golf.ttt.strategy import Strategy
 
@@ -66,6 +67,7 @@ class ScoreFirst(Strategy):
             model.extra_embedding = table.to(ledger.device)
         sgd = torch.optim.SGD(self._trained(model), lr=self.lr, momentum=self.momentum, fused=True)
         backward = Replayed(model, _backward, ledger.device)
+        watch = Watch(model, "TTT chunk", "lower ttt.lr")
         chunk_of = ledger.windows.first // self.chunk_tokens
         chunks = math.ceil(ledger.num_targets / self.chunk_tokens)
         for chunk in range(chunks):
@@ -81,6 +83,7 @@ class ScoreFirst(Strategy):
                 for group in sgd.param_groups:
                     group["lr"] = lr * group["scale"]
                 self._train(backward, sgd, ledger, chunk)
+                watch.require_finite(chunk)
 
     def _trained(self, model: GPT) -> list[dict[str, Any]]:
         """SGD's groups of the parameters that are trained; all others stop requiring gradients."""

@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
 import pytest
 from runs import run
 
-from golf.cache.prune import held
+from golf.cache.entries import cached
+from golf.cache.prune import held, prune
 from golf.errors import UserError
 from golf.tracker import jsonl
 
@@ -98,14 +100,31 @@ def test_a_damaged_entry_is_computed_again(tmp_path):
     assert computed(tmp_path / "three") == []
 
 
-def test_two_jobs_at_once_compute_a_stage_once(tmp_path):
-    command = [sys.executable, "-m", "golf", "experiment=tiny", f"cache.directory={tmp_path / 'cache'}", *QUICK]
-    jobs = [
-        subprocess.Popen([*command, f"hydra.run.dir={tmp_path / str(i)}"], stdout=subprocess.PIPE) for i in range(3)
-    ]
+def test_jobs_at_once_in_one_directory_tree_compute_a_stage_once(tmp_path, monkeypatch):
+    """With the caches of the data and of the packed code empty as well, and the directories of the default."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    data = ("data=stdlib", "data.vocab_size=320", "data.corpus_bytes=300000")
+    command = [sys.executable, "-m", "golf", "experiment=tiny", "cache.directory=cache", *data, *QUICK]
+    jobs = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) for _ in range(3)]
     assert [job.wait(timeout=200) for job in jobs if job.communicate()] == [0, 0, 0]
-    counted = [stage for i in range(3) for stage in computed(tmp_path / str(i))]
+    directories = list(tmp_path.glob("multirun/*/*"))
+    assert len(directories) == 3
+    counted = [stage for directory in directories for stage in computed(directory)]
     assert sorted(counted) == ["evaluate", "quantize", "train", "ttt"]
+    results = [json.loads((directory / "results.json").read_text()) for directory in directories]
+    assert len({result["ttt"]["val_bpb"] for result in results}) == 1
+    built = [line for directory in directories for line in jsonl.read(directory) if line.get("name") == "corpus_built"]
+    assert len(built) == 1
+
+
+def test_jobs_at_once_make_a_cache_smaller(tmp_path):
+    """What one removes, another is just looking at."""
+    for number in range(200):
+        cached(tmp_path, f"{number}", lambda directory: (directory / "a").touch())
+    with ThreadPoolExecutor(4) as pool:
+        removed = list(pool.map(lambda _: prune(tmp_path, 0), range(4)))
+    assert held(tmp_path) == []
+    assert sum(map(len, removed)) >= 200
 
 
 def test_a_size_limit_keeps_what_was_used_last(tmp_path):
@@ -140,3 +159,14 @@ def test_commands(tmp_path):
 def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(UserError, match=r"cache\.directory: /proc/here cannot be used .*or cache=off"):
         run(tmp_path, "cache=on", "cache.directory=/proc/here")
+
+
+def test_a_cache_that_cannot_be_written_any_more_costs_no_run(tmp_path):
+    one = cached_run(tmp_path, "one", "stages=[train]")
+    (lock,) = (tmp_path / "cache").glob(".*.lock")
+    lock.unlink()
+    lock.mkdir()
+    assert cached_run(tmp_path, "two", "stages=[train]")["prequant"] == one["prequant"]
+    (said,) = [line for line in jsonl.read(tmp_path / "two") if line.get("name") == "cache_not_used"]
+    assert said["directory"] == str(tmp_path / "cache")
+    assert computed(tmp_path / "two") == ["train"]

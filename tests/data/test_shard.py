@@ -1,5 +1,6 @@
 """The shard format: what is written is read back, and a damaged file is named."""
 
+import os
 import struct
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from golf.data.shard import read_shard, shard_length, write_shard
+from golf.data.shard import Shard, read_shard, shard_length, write_shard
 from golf.errors import UserError
 
 
@@ -30,11 +31,22 @@ def test_bytes_on_disk(tmp_path):
     assert content[1024:] == b"\x01\x00\x02\x01\xff\xff"
 
 
-def test_reading_cannot_write(tmp_path):
+def test_a_part_is_read_when_it_is_asked_for(tmp_path):
     path = tmp_path / "shard.bin"
-    write_shard(path, np.arange(3))
-    with pytest.raises(ValueError, match="read-only"):
-        read_shard(path)[0] = 7
+    write_shard(path, np.arange(10))
+    shard = Shard(path)
+    assert len(shard) == 10
+    assert (shard[3:7].tolist(), shard[3:7].dtype) == ([3, 4, 5, 6], np.uint16)
+
+
+def test_a_shard_that_is_cut_short_while_it_is_read_is_named(tmp_path):
+    path = tmp_path / "shard.bin"
+    write_shard(path, np.arange(10))
+    shard = Shard(path)
+    os.truncate(path, 1024 + 2 * 6)
+    assert shard[2:6].tolist() == [2, 3, 4, 5]
+    with pytest.raises(UserError, match=r"shard\.bin: ends at byte 1036 now, but was whole when the job began"):
+        shard[4:8]
 
 
 @pytest.mark.parametrize("token", [-1, 65536])
@@ -57,7 +69,7 @@ def test_a_token_that_does_not_fit_is_named_and_leaves_no_file(tmp_path, token):
         (lambda content: b"", "ends at byte 0"),
     ],
 )
-@pytest.mark.parametrize("read", [read_shard, shard_length])
+@pytest.mark.parametrize("read", [Shard, read_shard, shard_length])
 def test_damage_is_named(tmp_path, change, message, read):
     path = tmp_path / "shard.bin"
     write_shard(path, np.arange(10))

@@ -201,6 +201,18 @@ def test_a_worker_that_dies_ends_the_job_with_its_error(own, trained, tmp_path, 
     assert re.fullmatch(message, done.stderr), done.stderr
 
 
+def test_numbers_that_are_not_finite_are_one_line_with_an_exit_code_of_their_own(tmp_path):
+    done = golf(
+        tmp_path, TWO, "stages=[train]", "optimizer.embed_lr=1e38", "trainer.log_every=100", "hydra.run.dir=run"
+    )
+    message = (
+        r"golf: error: training step \d: the weight \S+ before it is not finite, .*; lower the optimizer's rates\n"
+    )
+    assert re.fullmatch(message, done.stderr), done.stderr
+    assert done.returncode == 3
+    assert not (tmp_path / "run/checkpoint.pt").exists()
+
+
 def test_the_launchers_own_victims_are_not_blamed(own, trained, tmp_path):
     done = golf(tmp_path, f"--config-dir={own}", "ttt=slow", TWO, "stages=[evaluate]", f"input={trained}")
     assert (done.returncode, done.stderr) == (2, "golf: error: ttt.mine=1 must be 2\n")

@@ -15,12 +15,13 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from servers import answering, refusing, silent
+from servers import WandbServer, answering, refusing, silent
 from wandb_reader import runs
 
 from golf.build import build
 from golf.errors import UserError
 from golf.events import Job
+from golf.tracker import wandb_run
 from golf.tracker.online import credentials, unreachable
 
 pytestmark = pytest.mark.usefixtures("wandb_home", "fresh_wandb")
@@ -140,6 +141,7 @@ import sys
 from pathlib import Path
 from golf.build import build
 from golf.events import Job
+from golf.tracker import wandb_run
 tracker = build({SPEC!r})
 assert "wandb" not in sys.modules
 tracker.start(Job(Path({str(directory)!r}), {{}}, {{}}))
@@ -226,6 +228,27 @@ def test_a_server_that_answers_but_takes_no_run(tmp_path, monkeypatch, caplog):
         monkeypatch.setenv("WANDB_API_KEY", KEY)
         monkeypatch.setenv("WANDB_BASE_URL", url)
         assert "401" in offline_run(tmp_path / "run", caplog)
+
+
+def test_a_server_that_dies_in_mid_run_and_what_it_did_not_take(tmp_path, monkeypatch, caplog):
+    server = WandbServer()
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", server.address)
+    monkeypatch.setitem(wandb_run.SETTINGS, "finish_timeout", 1.0)
+    listener = tracker(log_artifact=False)
+    listener.start(job(tmp_path / "run"))
+    for step in range(1, 101):
+        listener.metrics("train", step, loss=1 / step)
+        if step == 10:
+            server.die()
+    listener.finish(RESULTS)
+    assert "UpsertBucket" in server.asked
+    (folder,) = (tmp_path / "run").glob("wandb/run-*")
+    command = shlex.join(["wandb", "sync", str(folder)])
+    assert warnings(caplog) == [f"W&B has not taken everything within 1 s; to upload: {command}"]
+    (run,) = runs(tmp_path / "run")
+    assert run.curve("train/step", "train/loss") == [(step, 1 / step) for step in range(1, 101)]
+    assert (run.summary["val_bpb"], run.exit_code) == (1.25, 0)
 
 
 def test_the_key_in_netrc_and_in_the_settings_file(tmp_path, monkeypatch, caplog):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from torch import Tensor, nn
+from torch import Tensor
 
 from golf.app import plain
 from golf.build import build
 from golf.data.loader import Loader
-from golf.errors import UserError
+from golf.errors import Diverged, UserError
 from golf.evaluation.stream import Score
 from golf.events import Listener
 from golf.model.gpt import GPT
@@ -261,16 +261,37 @@ def test_curve_points():
 # Errors
 
 
-def test_a_loss_that_is_not_finite():
-    model = gpt()
-    nn.init.constant_(model.blocks[0].mlp.fc.weight, math.nan)
-    with pytest.raises(UserError, match="loss is nan at step 1; lower the optimizer's rates"):
-        run(Recorder(model, lr=0.01))
-
-
-def test_a_loss_that_is_not_finite_between_two_curve_points():
-    with pytest.raises(UserError, match="loss is nan at step 10"):
+def test_the_first_step_that_is_not_finite_is_named_between_curve_points_too():
+    with pytest.raises(Diverged, match=r"training step 2: the weight \S+ before it is not finite, the loss is nan"):
         run(Recorder(gpt(), lr=math.inf), steps=10, log_every=100)
+
+
+def test_a_gradient_that_is_not_finite_is_named_and_nothing_is_made_of_it():
+    model = gpt()
+    weight = model.blocks[1].mlp.fc.weight
+    weight.register_hook(lambda gradient: gradient / 0)
+    optimizer = Recorder(model, lr=0.01)
+    with pytest.raises(Diverged, match=r"training step 1: the gradient of blocks\.1\.mlp\.fc\.weight is not finite"):
+        run(optimizer)
+    assert optimizer.calls == []
+
+
+def test_weights_that_the_last_step_spoils_are_not_handed_on():
+    with pytest.raises(Diverged, match=r"step 1: the weight \S+ after it is not finite; lower the optimizer's rates"):
+        run(Recorder(gpt(), lr=math.inf), steps=1)
+
+
+def test_steps_of_a_warm_up_are_undone_and_may_diverge(monkeypatch):
+    optimizer = Recorder(gpt(), lr=0.01)
+    step = optimizer.step
+
+    def spoil(number: int, scale: float) -> None:
+        step(number, scale)
+        if len(optimizer.calls) == 2:
+            optimizer.model.tok_emb.weight.data.fill_(math.nan)
+
+    monkeypatch.setattr(optimizer, "step", spoil)
+    assert run(optimizer, steps=2, warmup_steps=2, recurrence_start=2.0).steps == 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hydra.errors import ConfigCompositionException
 from golf.errors import Ended, require
 from golf.sweep import status
 from golf.sweep.conclusion import conclude
-from golf.sweep.sweep import sweep_of
+from golf.sweep.sweep import sweep_of, sweeping
 
 
 class Grid(BasicSweeper):
@@ -30,14 +30,15 @@ class Grid(BasicSweeper):
         assert self.config is not None
         objectives = sweep_of(self.config).objectives
         directory = Path(self.config.hydra.sweep.dir)
-        try:
-            batches = super().sweep(arguments)
-        except Exception as error:
-            conclude(directory, objectives, left_out=self.left_out, stopped=error)
-            raise
-        jobs = [job for batch in batches for job in batch]
-        lost = [job.overrides for job in jobs if status.read(Path(job.hydra_cfg.hydra.runtime.output_dir)) is None]
-        conclude(directory, objectives, lost, self.left_out)
+        with sweeping(directory):
+            try:
+                batches = super().sweep(arguments)
+            except Exception as error:
+                conclude(directory, objectives, left_out=self.left_out, stopped=error)
+                raise
+            jobs = [job for batch in batches for job in batch]
+            lost = [job.overrides for job in jobs if status.read(Path(job.hydra_cfg.hydra.runtime.output_dir)) is None]
+            conclude(directory, objectives, lost, self.left_out)
         return batches
 
     def get_job_batch(self) -> Sequence[Sequence[str]]:

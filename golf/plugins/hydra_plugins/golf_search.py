@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from golf.errors import require
 from golf.sweep.conclusion import conclude
 from golf.sweep.job_name import NOT_ASKED, NOT_SAID, without
-from golf.sweep.sweep import sweep_of
+from golf.sweep.sweep import sweep_of, sweeping
 
 
 class Search(Sweeper):
@@ -41,22 +41,23 @@ class Search(Sweeper):
         self._check(arguments, objectives)
         directory = Path(self.config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
-        study = self._study(without(NOT_ASKED + NOT_SAID, arguments), objectives)
-        OmegaConf.save(self.config, directory / "multirun.yaml")
-        before = study.trials
-        if before and hasattr(self.others["sampler"], "reseed_rng"):
-            self.others["sampler"].reseed_rng()  # from its seed it would ask for the same trials again
-        missing = self.n_trials - sum(trial.state == TrialState.COMPLETE for trial in before)
-        sweeper = OptunaSweeper(n_trials=missing, **self.others)
-        sweeper.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
-        try:
-            sweeper.sweep(arguments)
-        except Exception as error:
-            # Where all trials failed, and that is said anyway, the plugin misses the best one.
-            states = {trial.state for trial in study.trials[len(before) :]}
-            conclude(directory, objectives, stopped=None if states == {TrialState.FAIL} else error)
-            raise
-        conclude(directory, objectives)
+        with sweeping(directory):
+            study = self._study(without(NOT_ASKED + NOT_SAID, arguments), objectives)
+            OmegaConf.save(self.config, directory / "multirun.yaml")
+            before = study.trials
+            if before and hasattr(self.others["sampler"], "reseed_rng"):
+                self.others["sampler"].reseed_rng()  # from its seed it would ask for the same trials again
+            missing = self.n_trials - sum(trial.state == TrialState.COMPLETE for trial in before)
+            sweeper = OptunaSweeper(n_trials=missing, **self.others)
+            sweeper.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
+            try:
+                sweeper.sweep(arguments)
+            except Exception as error:
+                # Where all trials failed, and that is said anyway, the plugin misses the best one.
+                states = {trial.state for trial in study.trials[len(before) :]}
+                conclude(directory, objectives, stopped=None if states == {TrialState.FAIL} else error)
+                raise
+            conclude(directory, objectives)
 
     def _check(self, arguments: list[str], objectives: list[str]) -> None:
         """Raise for what can be seen before the first trial."""
