@@ -23,6 +23,14 @@ class Ended(BaseException):
         return str(self.args[0])
 
 
+class Stopped(SystemExit):
+    """A signal ended the job where it can go on later. The exit code is the one that a shell gives."""
+
+    def __init__(self, number: int):
+        super().__init__(128 + number)
+        self.number = number
+
+
 def require(condition: bool, otherwise: str) -> None:
     """Raise UserError with the message `otherwise` unless the condition holds."""
     if not condition:

@@ -28,6 +28,8 @@ from golf.model.attend import Attend, choose
 from golf.over_limit import check_size
 from golf.plots import plot_all
 from golf.provenance import provenance
+from golf.resume.resume import NoResume
+from golf.resume.snapshots import Snapshots
 from golf.run_files import ARTIFACT, CONFIG, RESULTS, RunFiles
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
@@ -70,9 +72,9 @@ def run(
     device = pick_device(config["device"], config["threads"])
     attention, attend = choose(config["attention"], device)
     chosen = _choose_kernels(config, device)
-    tracker, cache = build(config["tracker"]), build(config["cache"])
-    tracker.check()
-    cache.check()
+    tracker, cache, resume = (build(config[group]) for group in ("tracker", "cache", "resume"))
+    for part in (tracker, cache, resume):
+        part.check()
     if dist.is_main():
         _check_writable(directory)
     console = Console()
@@ -101,7 +103,7 @@ def run(
         )
         events.event("data", train=_tokens(work, "train"), val=work.stream.num_targets)
         for stage in stages:
-            seconds[stage.name] = _run(stage, work, facts, cache)
+            seconds[stage.name] = _run(stage, work, facts, cache, resume)
             if stage.writes == ARTIFACT:
                 check_size(work)  # before minutes of evaluation; it says how to have them all the same
         records = _records(stages, files)
@@ -116,6 +118,7 @@ def run(
         if dist.is_main():
             write_json(directory / RESULTS, outcome)
             plot_all(directory)
+            resume.forget(directory)
     except BaseException:
         events.finish(None)
         raise
@@ -149,7 +152,7 @@ def _tokens(work: Work, split: str) -> int:
     return sum(file["tokens"] for file in work.data_digests[split])
 
 
-def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> float:
+def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache, resume: NoResume) -> float:
     """Run one stage, or take from the cache what it did before; write its record, and return its seconds."""
     inputs = {name: work.files.get(name) for name in stage.reads}
     digests = dist.main_says({name: sha256(path) for name, path in inputs.items()} if dist.is_main() else None)
@@ -163,7 +166,8 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> 
             record = serve(entry, output, work.events) if entry is not None else {}
         else:
             recorder = Recorder(work.events)
-            record = _compute(stage, replace(work, events=recorder), facts)
+            with resume.kept(work.files.directory, stage.name, key, recorder) as kept:
+                record = _compute(stage, replace(work, events=recorder), facts, kept)
             if entry is not None:
                 keep(entry, output, record, recorder.said)
     seconds = time.perf_counter() - started
@@ -178,14 +182,16 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> 
     return seconds
 
 
-def _compute(stage: Stage, work: Work, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Run one stage; what it is remembered by."""
+def _compute(stage: Stage, work: Work, facts: Mapping[str, Any], kept: Snapshots | None) -> dict[str, Any]:
+    """Run one stage; what it is remembered by. Its seconds are those of all processes that had a part in it."""
     reset_peak_memory(work.device)
     started = time.perf_counter()
     result = stage.run(work)
+    before, times = (0.0, 0) if kept is None else (kept.seconds_before, kept.times)
     return {
         "stage": stage.name,
-        "seconds": time.perf_counter() - started,
+        "seconds": before + time.perf_counter() - started,
+        "resumed": times,
         "peak_memory_bytes": peak_memory(work.device),
         "output": None if stage.writes is None else {stage.writes: sha256(work.files.path(stage.writes))},
         "config": {key: work.config[key] for key in stage.groups},
