@@ -1,5 +1,7 @@
 """The one error that is the user's to mend, and how a job ends with it."""
 
+from signal import Signals
+
 
 class UserError(Exception):
     """Something in the configuration, the data or the files given is wrong.
@@ -27,8 +29,9 @@ class Stopped(SystemExit):
     """A signal ended the job where it can go on later. The exit code is the one that a shell gives."""
 
     def __init__(self, number: int):
-        super().__init__(128 + number)
-        self.number = number
+        self.exit_code = 128 + number
+        super().__init__(self.exit_code)
+        self.signal = Signals(number).name
 
 
 def require(condition: bool, otherwise: str) -> None:

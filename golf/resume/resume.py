@@ -42,8 +42,9 @@ class Resume(NoResume):
         with kept_by(snapshots):
             try:
                 yield snapshots
-            finally:
                 snapshots.release()
+            finally:
+                snapshots.signals.give_back()  # an error says more than the signal that waited
 
     def forget(self, directory: Path) -> None:
         shutil.rmtree(directory / FOLDER, ignore_errors=True)

@@ -6,11 +6,11 @@ from typing import Any
 
 from golf.errors import Stopped
 
-ENDING = (signal.SIGTERM, signal.SIGUSR2)  # the second is what submitit has SLURM send before it takes a host away
+HELD = (signal.SIGTERM, signal.SIGUSR2)  # the second is what submitit has SLURM send before it takes a host away
 
 
 class Signals:
-    """Holds back ENDING between `hold` and `release`; `noted` is the number of the last one, or 0.
+    """Holds back HELD between `hold` and `release`; `noted` is the number of the last one, or 0.
 
     One that is ignored stays ignored. Only a process's main thread can hold any.
     """
@@ -22,7 +22,7 @@ class Signals:
     def hold(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        for number in ENDING:
+        for number in HELD:
             handler = signal.getsignal(number)
             if handler not in (signal.SIG_IGN, None, self._note):
                 self._before[number] = handler
@@ -32,8 +32,8 @@ class Signals:
         self.noted = number
 
     def release(self) -> None:
-        """Everybody has their handlers back, and what is noted has its effect now."""
-        self._give_back()
+        """The same, but what is noted has its effect now."""
+        self.give_back()
         if number := self.noted:
             self.noted = 0
             signal.raise_signal(number)
@@ -43,14 +43,15 @@ class Signals:
         there is a handler that returns, the signals are held again."""
         handler = self._before.get(number)
         held, self.noted = bool(self._before), 0
-        self._give_back()
+        self.give_back()
         if not callable(handler):
             raise Stopped(number)
         handler(number, None)
         if held:
             self.hold()
 
-    def _give_back(self) -> None:
+    def give_back(self) -> None:
+        """Everybody has their handlers back, and what is noted is forgotten."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +19,7 @@ from golf.resume.loop import Loop
 from golf.resume.signals import Signals
 
 FOLDER = "resume"  # in the run directory; below it, a folder for each stage
-ABOUT, STATE = "about.json", "state.pt"
+ABOUT, SHARED, OWN = "about.json", "shared.pt", "rank{}.pt"
 DUE = 1  # what a rank asks for without a signal
 
 
@@ -51,9 +52,8 @@ class Snapshots:
         self._saved = time.perf_counter()
         if path is None:
             return 0
-        state = torch.load(path / STATE, "cpu", weights_only=True)
-        own = state["own"][dist.rank()]
-        loop.load(state["shared"], own["loop"])
+        shared, own = (torch.load(path / name, "cpu", weights_only=True) for name in (SHARED, OWN.format(dist.rank())))
+        loop.load(shared, own["loop"])
         loop.clock.go_on_from(about["loop_seconds"])
         random_states.set_states(own["random"])
         self.recorder.retell(json.loads((path / SAID).read_text(encoding="utf-8")))
@@ -63,12 +63,14 @@ class Snapshots:
 
     def save(self, loop: Loop, done: int) -> None:
         """What goes wrong with the file is said, and no reason to end the job."""
-        own = dist.gather_objects({"loop": loop.own(), "random": random_states.states()})
+        own = dist.gather_objects(_bytes({"loop": loop.own(), "random": random_states.states()}))
         started, error = time.perf_counter(), None
 
         def write(directory: Path) -> None:
-            _write(directory / STATE, lambda file: torch.save({"shared": loop.shared(), "own": own}, file))
-            _write(directory / SAID, lambda file: file.write(json.dumps(self.recorder.said).encode()))
+            _write(directory / SHARED, lambda file: torch.save(loop.shared(), file))
+            for rank, part in enumerate(own):
+                _write(directory / OWN.format(rank), part)
+            _write(directory / SAID, json.dumps(self.recorder.said).encode())
             about = {
                 "key": self.key,
                 "done": done,
@@ -76,7 +78,7 @@ class Snapshots:
                 "stage_seconds": self.seconds_before + time.perf_counter() - self._began,
                 "loop_seconds": loop.clock.seconds(),  # last, since what saving takes is time of the loop
             }
-            _write(directory / ABOUT, lambda file: file.write(json.dumps(about).encode()))
+            _write(directory / ABOUT, json.dumps(about).encode())
 
         if dist.is_main():
             try:
@@ -113,9 +115,19 @@ class Snapshots:
         return None, {}
 
 
-def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """A file that is on the disk before the directory gets its name."""
+def _bytes(state: dict[str, Any]) -> bytes:
+    """As torch.load reads it."""
+    buffer = BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def _write(path: Path, content: bytes | Callable[[BinaryIO], Any]) -> None:
+    """A file that is on the disk before its directory gets its name."""
     with path.open("wb") as file:
-        write(file)
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            content(file)
         file.flush()
         os.fsync(file.fileno())
