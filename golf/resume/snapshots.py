@@ -14,6 +14,7 @@ import torch
 from golf import dist
 from golf.cache.entries import Entry
 from golf.cache.stage_cache import SAID, Recorder
+from golf.errors import UserError
 from golf.resume import random_states
 from golf.resume.loop import Loop
 from golf.resume.signals import Signals
@@ -28,7 +29,7 @@ class Snapshots:
 
     `key` is the stage's in the cache: a snapshot of another key is of other code, configuration, data or ranks, and is
     left alone until the first one of this key takes its place. A new one is complete before the last one goes. `times`:
-    how often the stage was resumed.
+    how often the stage was resumed, by processes that had a part in the result.
     """
 
     def __init__(self, directory: Path, stage: str, key: str, every_seconds: float, recorder: Recorder):
@@ -52,7 +53,7 @@ class Snapshots:
         self._saved = time.perf_counter()
         if path is None:
             return 0
-        shared, own = (torch.load(path / name, "cpu", weights_only=True) for name in (SHARED, OWN.format(dist.rank())))
+        shared, own = (_read(path / name) for name in (SHARED, OWN.format(dist.rank())))
         loop.load(shared, own["loop"])
         loop.clock.go_on_from(about["loop_seconds"])
         random_states.set_states(own["random"])
@@ -120,6 +121,14 @@ def _bytes(state: dict[str, Any]) -> bytes:
     buffer = BytesIO()
     torch.save(state, buffer)
     return buffer.getvalue()
+
+
+def _read(path: Path) -> Any:
+    """Executes nothing that is in the file. Raises UserError for one that is whole and no state."""
+    try:
+        return torch.load(path, "cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(f"{path}: cannot be read ({type(error).__name__}); remove {path.parent} to do without") from error
 
 
 def _write(path: Path, content: bytes | Callable[[BinaryIO], Any]) -> None:
