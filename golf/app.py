@@ -38,8 +38,8 @@ def main() -> int:
     """Do what the command line asks for and return the exit code.
 
     0: it went well. 1: a worker process of the job died, or jobs of a sweep failed. 2: a mistake of the user, told in
-    one line (after a traceback for those who set HYDRA_FULL_ERROR=1). 130: interrupted. A job that a signal ended where it
-    can go on leaves by Stopped. What is nobody's mistake but the program's is raised.
+    one line (after a traceback for those who set HYDRA_FULL_ERROR=1). 130: interrupted. What is nobody's mistake but
+    the program's is raised, and Stopped where a signal ended a job.
     """
     # PyTorch's threads wait for each other by spinning, for so long that on two busy cores a job takes ten times as
     # long as its share. This many turns are enough where they have a core each. Read when torch is first imported.

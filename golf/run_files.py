@@ -11,8 +11,10 @@ CHECKPOINT, ARTIFACT, RESULTS, CONFIG = "checkpoint.pt", "artifact.golf", "resul
 # Of a stage's record: what it read and wrote, what it was configured to do, who did it, how often it was cut off and
 # resumed, and what came out.
 RECORD_KEYS = frozenset(
-    ("stage", "key", "seconds", "resumed", "peak_memory_bytes")
-    + ("inputs", "output", "config", "choices", "provenance", "result")
+    (
+        *("stage", "key", "seconds", "resumed", "peak_memory_bytes"),
+        *("inputs", "output", "config", "choices", "provenance", "result"),
+    )
 )
 
 

@@ -174,8 +174,8 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 def _signals_to_handle(config: type) -> dict[str, Any]:
     """A signal of which somebody makes use stays theirs: nohup's, or those of a scheduler's client, which knows what
-    becomes of a job that is told to end. But the client's warning goes to the workers first. An older PyTorch's launcher
-    takes all of ENDING and no other."""
+    becomes of a job that is told to end; but its WARNING goes to the workers first. An older PyTorch's launcher takes
+    all of ENDING and no other."""
     ours = [one.name for one in ENDING if signal.getsignal(one) in PYTHONS]
     if signal.getsignal(WARNING) is not signal.SIG_IGN:
         ours.append(WARNING.name)

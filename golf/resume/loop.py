@@ -1,5 +1,5 @@
-"""A loop that takes long, whose state can be kept between two of its rounds. Without a keeper, as in a packed script, it
-just runs."""
+"""A loop that takes long, whose state can be kept between two of its rounds. Without a keeper it just runs, as in a
+packed script."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The random generators that a process has one of: PyTorch's, of each of its devices, NumPy's and Python's."""
 
 import random
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -9,11 +9,11 @@ import torch
 
 def states() -> dict[str, Any]:
     """Of types that torch.load takes with weights_only."""
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002 — whoever draws from it
+    name, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None,
-        "numpy": (name, keys.tolist(), *rest),  # type: ignore[union-attr]
+        "numpy": (name, keys.tolist(), *rest),
         "python": random.getstate(),
     }
 
@@ -22,5 +22,5 @@ def set_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if states["cuda"] is not None:
         torch.cuda.set_rng_state(states["cuda"])
-    np.random.set_state(states["numpy"])  # noqa: NPY002
+    np.random.set_state(states["numpy"])
     random.setstate(states["python"])

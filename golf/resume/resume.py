@@ -18,7 +18,9 @@ class NoResume:
     def check(self) -> None:
         """Nothing can be wrong with it."""
 
-    def kept(self, directory: Path, stage: str, key: str, recorder: Recorder) -> AbstractContextManager[Snapshots | None]:
+    def kept(
+        self, directory: Path, stage: str, key: str, recorder: Recorder
+    ) -> AbstractContextManager[Snapshots | None]:
         """Inside, the stage's loop is kept, by what is yielded."""
         return nullcontext()
 

@@ -128,7 +128,9 @@ def _read(path: Path) -> Any:
     try:
         return torch.load(path, "cpu", weights_only=True)
     except Exception as error:
-        raise UserError(f"{path}: cannot be read ({type(error).__name__}); remove {path.parent} to do without") from error
+        raise UserError(
+            f"{path}: cannot be read ({type(error).__name__}); remove {path.parent} to do without"
+        ) from error
 
 
 def _write(path: Path, content: bytes | Callable[[BinaryIO], Any]) -> None:

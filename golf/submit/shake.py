@@ -1,7 +1,7 @@
 """Leaving out of a program's modules what it never reaches.
 
 Reachability goes by names: a function, class or constant stays if anything that stays mentions its name, in whatever
-sense, and a member of a class if anything mentions it after a dot, or its class does in whatever sense. So more may stay
+sense; a member of a class if anything mentions it after a dot, or its own class in whatever sense. So more may stay
 than is needed, and never less. The program must not reach anything by a name that it puts together; what it looks up by
 a name of the configuration is told beforehand. What begins with an underscore is not looked at from outside.
 """
@@ -200,7 +200,7 @@ def _is_pure(value: ast.expr) -> bool:
 
 
 class _Unlooked(ast.NodeTransformer):
-    """Drops attributes that nothing reads, of those that begin with an underscore."""
+    """Drops values of attributes that nothing reads, of those that begin with an underscore."""
 
     def __init__(self, trees: Iterable[ast.Module]):
         parts = (part for tree in trees for part in ast.walk(tree))
@@ -210,8 +210,8 @@ class _Unlooked(ast.NodeTransformer):
         return ast.Pass() if all(map(self._is_unread, node.targets)) and _is_pure(node.value) else node
 
     def _is_unread(self, target: ast.expr) -> bool:
-        private = isinstance(target, ast.Attribute) and target.attr.startswith("_") and not target.attr.endswith("__")
-        return private and target.attr not in self.read
+        name = target.attr if isinstance(target, ast.Attribute) else ""
+        return name.startswith("_") and not name.endswith("__") and name not in self.read
 
 
 class _Dead(ast.NodeTransformer):

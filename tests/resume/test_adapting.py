@@ -62,6 +62,7 @@ def uninterrupted(hash_embed: bool) -> tuple[Adapting, int]:
     return adapting, calls.made
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the end of a generator that is no more
 @settings(max_examples=15, deadline=None)
 @given(shares=st.lists(st.floats(0, 1), min_size=1, max_size=4), hash_embed=st.booleans())
 def test_cut_off_at_any_call(shares, hash_embed):

@@ -34,7 +34,7 @@ for line in sys.stdin:
     print(child, flush=True)
     print(os.waitpid(child, 0)[1], flush=True)
 """
-SETTINGS = ("trainer.steps=40", "trainer.batch_tokens=256", "ttt.chunk_tokens=512", "resume.every_seconds=0", "cache=on")
+SETTINGS = ("trainer.steps=40", "trainer.batch_tokens=256", "ttt.chunk_tokens=512", "resume.every_seconds=0")
 STAGES = ("train", "quantize", "evaluate", "ttt")
 # How often in each stage, and in which first share of the time that it takes.
 KILLS = {"train": (8, 0.1), "quantize": (4, 0.5), "evaluate": (3, 0.5), "ttt": (5, 0.15)}
@@ -44,14 +44,14 @@ CLOCKS = {"time", "seconds", "tokens_per_second"}
 @contextmanager
 def server() -> Iterator[subprocess.Popen[str]]:
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", SERVER], env=os.environ | {"PYTHONUNBUFFERED": "1"}, **pipes) as process:
+    with subprocess.Popen([sys.executable, "-u", "-c", SERVER], **pipes) as process:
         yield process
         process.stdin.close()
 
 
 def ask(process: subprocess.Popen[str], directory: Path) -> None:
     """Have it run a job."""
-    overrides = (*SETTINGS, f"cache.directory={directory}-cache")
+    overrides = (*SETTINGS, "cache=on", f"cache.directory={directory}-cache")
     process.stdin.write(" ".join([str(directory), *overrides]) + "\n")
     process.stdin.flush()
 
@@ -116,4 +116,3 @@ def test_killed_twenty_times(tmp_path):
     assert curves(tmp_path / "chain") == curves(tmp_path / "whole")
     assert chain["stages"]["train"]["resumed"] > 0
     assert chain["stages"]["ttt"]["resumed"] > 0
-    print(killed)

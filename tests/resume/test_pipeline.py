@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from cutting import Cut
@@ -27,7 +28,8 @@ def whole(tmp_path_factory) -> Path:
     return directory
 
 
-def cut_after(patch: pytest.MonkeyPatch, loop: type[Loop], done: int) -> None:
+def cut_after(loop: type[Loop], done: int, directory: Path, *overrides: str) -> None:
+    """Run a job that ends after a round."""
     passed = loop.passed
 
     def cut(self: Loop, number: int, last: bool) -> None:
@@ -35,7 +37,8 @@ def cut_after(patch: pytest.MonkeyPatch, loop: type[Loop], done: int) -> None:
         if number == done:
             raise Cut
 
-    patch.setattr(loop, "passed", cut)
+    with patch.object(loop, "passed", cut), pytest.raises(Cut):
+        run(directory, *overrides)
 
 
 def curves(directory: Path) -> list[dict[str, Any]]:
@@ -60,14 +63,12 @@ def said(cache: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("cache", ["on", "off"])
-def test_it_leaves_the_same(whole, tmp_path, monkeypatch, cache):
+def test_it_leaves_the_same(whole, tmp_path, cache):
     settings = [*QUICK, "resume.every_seconds=0"]
     if cache == "on":
         settings += ["cache=on", f"cache.directory={tmp_path / 'cache'}"]
     for loop, done in ((TrainingLoop, 2), (AdaptingLoop, 1)):
-        with monkeypatch.context() as patch, pytest.raises(Cut):
-            cut_after(patch, loop, done)
-            run(tmp_path / "run", *settings)
+        cut_after(loop, done, tmp_path / "run", *settings)
     results = run(tmp_path / "run", *settings)
     expected = json.loads((whole / "run" / "results.json").read_text())
     assert {name: results[name] for name in SCORES} == {name: expected[name] for name in SCORES}
@@ -86,11 +87,9 @@ def test_it_leaves_the_same(whole, tmp_path, monkeypatch, cache):
     assert names == {path.name for path in (whole / "run").iterdir()}  # no snapshot is left
 
 
-def test_another_configuration_begins_anew(tmp_path, monkeypatch):
+def test_another_configuration_begins_anew(tmp_path):
     settings = (*QUICK, "stages=[train]", "resume.every_seconds=0")
-    with monkeypatch.context() as patch, pytest.raises(Cut):
-        cut_after(patch, TrainingLoop, 2)
-        run(tmp_path / "run", *settings)
+    cut_after(TrainingLoop, 2, tmp_path / "run", *settings)
     results = run(tmp_path / "run", *settings, "seed=7")
     assert results["prequant"] == run(tmp_path / "other", *settings, "seed=7")["prequant"]
     (ignored,) = told(tmp_path / "run", "snapshot_ignored")
@@ -98,19 +97,16 @@ def test_another_configuration_begins_anew(tmp_path, monkeypatch):
     assert told(tmp_path / "run", "resumed") == []
 
 
-def test_off(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingLoop, "__init__", None)
+def test_off(tmp_path):
+    with patch.object(TrainingLoop, "__init__", None):
         run(tmp_path, *QUICK, "stages=[train]", "resume=off")
     assert told(tmp_path, "saved") == []
 
 
-def test_what_is_resumed_does_not_depend_on_how_often_it_is_saved(tmp_path, monkeypatch):
+def test_what_is_resumed_does_not_depend_on_how_often_it_is_saved(tmp_path):
     """Nor does the stage's key."""
     settings = (*QUICK, "stages=[train]")
-    with monkeypatch.context() as patch, pytest.raises(Cut):
-        cut_after(patch, TrainingLoop, 2)
-        run(tmp_path, *settings, "resume.every_seconds=0")
+    cut_after(TrainingLoop, 2, tmp_path, *settings, "resume.every_seconds=0")
     run(tmp_path, *settings, "resume.every_seconds=100")
     assert [line["done"] for line in told(tmp_path, "saved")] == [1, 2, 4]
     assert record(tmp_path, "train")["resumed"] == 1
