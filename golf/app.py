@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from golf.build import build
 from golf.config.check import check
 from golf.config.explain import explain
-from golf.errors import Ended, UserError, require
+from golf.errors import Ended, Stopped, UserError, require
 from golf.launch import torchrun
 from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
@@ -39,14 +39,18 @@ def main() -> int:
 
     0: it went well. 1: a worker process of the job died, or jobs of a sweep failed. 2: a mistake of the user, told in
     one line (after a traceback for those who set HYDRA_FULL_ERROR=1). 3: a loss, a gradient or a weight was not finite,
-    told in one line too. 130: interrupted. What is nobody's mistake but the program's is raised.
+    told in one line too. 130: interrupted. What is nobody's mistake but the program's is raised, and Stopped where a
+    signal ended a job.
     """
     # PyTorch's threads wait for each other by spinning, for so long that on two busy cores a job takes ten times as
     # long as its share. This many turns are enough where they have a core each. Read when torch is first imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if not torchrun.active():
         return lead()
-    code = torchrun.follow() if torchrun.is_follower() else lead()
+    try:
+        code = torchrun.follow() if torchrun.is_follower() else lead()
+    except Stopped as stopped:
+        code = stopped.exit_code
     torchrun.leave(code)
     return code
 
@@ -159,6 +163,10 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
         raise Ended(str(error), code=error.code) from error
     except WorkerError as error:
         raise Ended(str(error), code=1) from error
+    except Stopped as stopped:
+        again = f"hydra.run.dir={directory}" if sweep is None else f"sweep.resume={sweep}"
+        print(f"golf: error: stopped by {stopped.signal}; the same command with {again} goes on", file=sys.stderr)
+        raise
 
 
 def plain(cfg: Any) -> dict[str, Any]:

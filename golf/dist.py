@@ -124,6 +124,15 @@ def main_reads(number: float) -> float:
     return read.item()
 
 
+def largest(*numbers: float) -> list[float]:
+    """Of each number the largest of all ranks, on every rank; on the host, as `main_reads`."""
+    if world_size() == 1:
+        return list(numbers)
+    read = torch.tensor(numbers, dtype=torch.float64)
+    dist.all_reduce(read, dist.ReduceOp.MAX)
+    return read.tolist()
+
+
 def barrier() -> None:
     """Wait until every rank is here. On the host: GPUs may still be at work."""
     if world_size() > 1:

@@ -1,6 +1,7 @@
 """The errors that are told in one line, and how a job ends with them."""
 
 from collections.abc import Iterator
+from signal import Signals
 
 
 class UserError(Exception):
@@ -31,6 +32,15 @@ class Ended(BaseException):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class Stopped(SystemExit):
+    """A signal ended the job where it can go on later. The exit code is the one that a shell gives."""
+
+    def __init__(self, number: int):
+        self.exit_code = 128 + number
+        super().__init__(self.exit_code)
+        self.signal = Signals(number).name
 
 
 def require(condition: bool, otherwise: str) -> None:

@@ -31,6 +31,8 @@ from golf.occupied import occupied
 from golf.over_limit import check_size
 from golf.plots import plot_all
 from golf.provenance import provenance
+from golf.resume.resume import NoResume
+from golf.resume.snapshots import Snapshots
 from golf.run_files import ARTIFACT, CONFIG, RESULTS, RunFiles, record_name
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
@@ -81,9 +83,9 @@ def _run_all(
     device = pick_device(config["device"], config["threads"])
     attention, attend = choose(config["attention"], device)
     chosen = _choose_kernels(config, device)
-    tracker, cache = build(config["tracker"]), build(config["cache"])
-    tracker.check()
-    cache.check()
+    tracker, cache, resume = (build(config[group]) for group in ("tracker", "cache", "resume"))
+    for part in (tracker, cache, resume):
+        part.check()
     console = Console()
     early = Early(console if dist.is_main() else Listener())
     started = time.perf_counter()
@@ -110,7 +112,7 @@ def _run_all(
         )
         events.event("data", train=_tokens(work, "train"), val=work.stream.num_targets)
         for stage in stages:
-            seconds[stage.name] = _run(stage, work, facts, cache)
+            seconds[stage.name] = _run(stage, work, facts, cache, resume)
             if stage.writes == ARTIFACT:
                 check_size(work)  # before minutes of evaluation; it says how to have them all the same
         records = _records(stages, files)
@@ -125,6 +127,7 @@ def _run_all(
         if dist.is_main():
             write_json(directory / RESULTS, outcome)
             plot_all(directory)
+            resume.forget(directory)
     except BaseException:
         with suppress(UserError):  # the first one counts
             events.finish(None)
@@ -159,7 +162,7 @@ def _tokens(work: Work, split: str) -> int:
     return sum(file["tokens"] for file in work.data_digests[split])
 
 
-def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> float:
+def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache, resume: NoResume) -> float:
     """Run one stage, or take from the cache what it did before; write its record, and return its seconds."""
     inputs = {name: work.files.get(name) for name in stage.reads}
     digests = dist.main_says({name: sha256(path) for name, path in inputs.items()} if dist.is_main() else None)
@@ -174,7 +177,8 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> 
                 record = serve(entry, output, work.events) if entry is not None else {}
         else:
             recorder = Recorder(work.events)
-            record = _compute(stage, replace(work, events=recorder), facts)
+            with resume.kept(work.files.directory, stage.name, key, recorder) as kept:
+                record = _compute(stage, replace(work, events=recorder), facts, kept)
             if entry is not None:
                 keep(entry, output, record, recorder.said, work.events)
     seconds = time.perf_counter() - started
@@ -189,8 +193,8 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache) -> 
     return seconds
 
 
-def _compute(stage: Stage, work: Work, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Run one stage; what it is remembered by."""
+def _compute(stage: Stage, work: Work, facts: Mapping[str, Any], kept: Snapshots | None) -> dict[str, Any]:
+    """Run one stage; what it is remembered by. Its seconds are those of all processes that had a part in it."""
     reset_peak_memory(work.device)
     output = work.files.path(stage.writes or record_name(stage.name))
     _check_data(work)
@@ -203,9 +207,11 @@ def _compute(stage: Stage, work: Work, facts: Mapping[str, Any]) -> dict[str, An
         if stage.writes is not None:
             output.unlink()  # nobody knows what it was made of
         raise
+    before, times = (0.0, 0) if kept is None else (kept.seconds_before, kept.times)
     return {
         "stage": stage.name,
-        "seconds": time.perf_counter() - started,
+        "seconds": before + time.perf_counter() - started,
+        "resumed": times,
         "peak_memory_bytes": peak_memory(work.device),
         "output": None if stage.writes is None else {stage.writes: sha256(work.files.path(stage.writes))},
         "config": {key: work.config[key] for key in stage.groups},

@@ -77,6 +77,7 @@ def _made_by(record: Mapping[str, Any]) -> dict[str, Any]:
     provenance = record["provenance"]
     return {
         "seconds": record["seconds"],
+        "resumed": record["resumed"],
         "key": record["key"],
         "config_sha256": config_digest(record["config"]),
         **{key: provenance[key] for key in ("code_sha256", "git", "date")},

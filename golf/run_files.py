@@ -8,9 +8,13 @@ from golf.atomic import write_json
 from golf.errors import UserError, require
 
 CHECKPOINT, ARTIFACT, RESULTS, CONFIG = "checkpoint.pt", "artifact.golf", "results.json", "config.yaml"
-# Of a stage's record: what it read and wrote, what it was configured to do, who did it, and what came out.
+# Of a stage's record: what it read and wrote, what it was configured to do, who did it, how often it was cut off and
+# resumed, and what came out.
 RECORD_KEYS = frozenset(
-    ("stage", "key", "seconds", "peak_memory_bytes", "inputs", "output", "config", "choices", "provenance", "result")
+    (
+        *("stage", "key", "seconds", "resumed", "peak_memory_bytes"),
+        *("inputs", "output", "config", "choices", "provenance", "result"),
+    )
 )
 
 

@@ -84,11 +84,7 @@ def serve(entry: Entry, output: Path | None, events: Listener) -> dict[str, Any]
     if output is not None:
         with replacing(output) as temporary:
             _link(entry.path / output.name, temporary)
-    for kind, name, step, values in json.loads((entry.path / SAID).read_text(encoding="utf-8")):
-        if kind == "metrics":
-            events.metrics(name, step, **values)
-        else:
-            events.event(name, **values)
+    tell(json.loads((entry.path / SAID).read_text(encoding="utf-8")), events)
     os.utime(entry.path)  # used now
     return json.loads((entry.path / RECORD).read_text(encoding="utf-8"))
 
@@ -118,3 +114,17 @@ class Recorder(Listener):
 
     def progress(self, stage: str, done: int, total: int, **notes: float) -> None:
         self.heard.progress(stage, done, total, **notes)
+
+    def retell(self, said: list[Any]) -> None:
+        """Go on after what an earlier process said, which began with the same as this one."""
+        tell(said[len(self.said) :], self.heard)
+        self.said = list(said)
+
+
+def tell(said: list[Any], events: Listener) -> None:
+    """Tell `events` what a Recorder has heard."""
+    for kind, name, step, values in said:
+        if kind == "metrics":
+            events.metrics(name, step, **values)
+        else:
+            events.event(name, **values)

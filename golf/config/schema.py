@@ -30,3 +30,4 @@ class Root:
     launch: Component
     sweep: Component
     cache: Component
+    resume: Component

@@ -1,9 +1,9 @@
 """The order in which training sequences are read from the shards (spec: Data)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from math import gcd
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -77,6 +77,7 @@ class Loader:
             raise UserError(f"no training shard{whose} holds a sequence of {seq_len} + 1 tokens")
 
     def _reset(self) -> None:
+        self._cut = self.generator.bit_generator.state
         for shard in self.shards:
             shard.reset(self.generator)
         self.left = np.array([len(shard.starts) for shard in self.shards])
@@ -84,6 +85,20 @@ class Loader:
     def copy(self) -> "Loader":
         """An independent loader at the same place. It shares the tokens, which may be gigabytes."""
         return deepcopy(self, {id(shard.tokens): shard.tokens for shard in self.shards})
+
+    def position(self) -> dict[str, Any]:
+        """Where this loader is, for `go_to`: the generator's state when the shards were cut and now, and how many
+        sequences of each shard are left."""
+        return {"cut": self._cut, "now": self.generator.bit_generator.state, "left": self.left.tolist()}
+
+    def go_to(self, position: Mapping[str, Any]) -> None:
+        """Be where a loader of the same shards was."""
+        self.generator.bit_generator.state = position["cut"]
+        self._reset()
+        self.left = np.array(position["left"])
+        for shard, left in zip(self.shards, position["left"], strict=True):
+            del shard.starts[left:]
+        self.generator.bit_generator.state = position["now"]
 
     def batch(self, sequences: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets, each int64 (sequences, seq_len): this rank's in a turn of all."""

@@ -1,6 +1,8 @@
 """Batches that are drawn while the last one is computed with."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +28,17 @@ class Prefetched:
         batch = inputs_and_targets(self._next.result().to(self.device, non_blocking=True))
         self._next = self._thread.submit(self._draw)  # last: the thread then keeps nobody here from the interpreter
         return batch
+
+    def position(self) -> dict[str, Any]:
+        """Where the next batch is, for `go_to`: what is drawn ahead, and the loader behind it."""
+        return {"ahead": self._next.result(), "loader": self.loader.position()}
+
+    def go_to(self, position: Mapping[str, Any]) -> None:
+        """Give the batches from there on."""
+        self._next.result()
+        self.loader.go_to(position["loader"])
+        self._next = Future()
+        self._next.set_result(position["ahead"])
 
     def close(self) -> None:
         self._thread.shutdown()

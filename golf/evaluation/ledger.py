@@ -1,7 +1,7 @@
 """The ledger of one pass over the validation stream: what is scored, and what may be trained on (spec: The four
 conditions of a legal score)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +29,8 @@ class Probe(Protocol):
     def __call__(self, model: GPT, stream: Stream, reader: Reader, windows: Windows) -> None: ...
 
     def facts(self) -> dict[str, Any]: ...
+
+    def go_to(self, facts: Mapping[str, Any]) -> None: ...
 
 
 class Ledger:
@@ -96,6 +98,19 @@ class Ledger:
             raise IllegalScore(f"{ONE_PASS}: a sequence from {starts.min()} lies before the stream")
         self._handed_out = max(self._handed_out, int((starts + length).max(initial=0)))
         return self._stream.sequences(starts, length)
+
+    def position(self) -> dict[str, Any]:
+        """How far the pass is, for `go_to` of a later process."""
+        return {"tally": self._tally.position(), "facts": self.facts()}
+
+    def go_to(self, position: Mapping[str, Any]) -> None:
+        """Go on where an earlier process left the same pass. Raises IllegalScore if this one has begun."""
+        if self.scored:
+            raise IllegalScore(f"{ONE_PASS}: of {self.scored} targets the score is known already")
+        self._tally.go_to(position["tally"])
+        self._handed_out = position["facts"]["handed_out"]
+        if self._probe is not None:
+            self._probe.go_to(position["facts"])
 
     def close(self) -> Score | None:
         """The score of the whole stream, or None if nothing was scored. Raises IllegalScore if only a part was."""

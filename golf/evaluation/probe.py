@@ -1,5 +1,6 @@
 """Trying, on the real path of an evaluation, that the model is causal and its distributions normalised."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,10 @@ class ProbeAt:
     def facts(self) -> dict[str, Any]:
         """How many places were tried, and the largest deviation found: nats, and of the sum of probabilities."""
         return {"probed": self.tried, "causality": self.moved, "normalisation": self.unnormalised}
+
+    def go_to(self, facts: Mapping[str, Any]) -> None:
+        """Have found what a probe of the same places had."""
+        self.tried, self.moved, self.unnormalised = facts["probed"], facts["causality"], facts["normalisation"]
 
     @torch.no_grad()
     def _try(self, model: GPT, stream: Stream, reader: Reader, windows: Windows, row: int, place: int) -> None:

@@ -1,7 +1,9 @@
 """The validation stream and the running score over it (spec: Evaluation)."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,6 +64,14 @@ class Tally:
         self.bytes += int(self.stream.target_bytes[self.targets : end].sum())
         self.nats += nats
         self.targets = end
+
+    def position(self) -> dict[str, Any]:
+        """For `go_to`."""
+        return {"nats": self.nats, "targets": self.targets, "bytes": self.bytes}
+
+    def go_to(self, position: Mapping[str, Any]) -> None:
+        """Be where a tally of the same stream was."""
+        self.nats, self.targets, self.bytes = position["nats"], position["targets"], position["bytes"]
 
     def score(self) -> Score:
         """The score so far. Raises UserError if a loss was not finite."""

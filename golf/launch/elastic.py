@@ -14,9 +14,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from golf.errors import Diverged, UserError, require
+from golf.errors import Diverged, Stopped, UserError, require
 from golf.launch import torchrun
 from golf.launch.task import Task
+from golf.resume.signals import HELD
 from golf.sweep.gpus import lent, visible
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 # What torch's launcher ends the workers on, and the handlers that these have in Python.
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 PYTHONS = (signal.SIG_DFL, signal.default_int_handler)
+# What else ends them, whoever makes use of it: submitit has SLURM send it some time before a host is taken away, and
+# queues the job again. The workers have saved by then.
+WARNING = signal.SIGUSR2
+SECONDS_TO_SAVE = 90  # for workers, to end a step and save it; below `signal_delay_s` of conf/hydra/launcher/slurm.yaml
 
 
 class WorkerError(Exception):
@@ -54,7 +59,8 @@ class Elastic:
 
         fresh: not in this process, and on GPUs that no other such job of this host has, for which it waits.
 
-        Raises UserError for a mistake of the user, found here or by a worker, and WorkerError if a worker dies.
+        Raises UserError for a mistake of the user, found here or by a worker, WorkerError if a worker dies, and Stopped
+        where a signal ends the job.
         """
         require(self.nproc_per_node > 0, f"launch.nproc_per_node={self.nproc_per_node} must be at least 1")
         require(self.nnodes > 0, f"launch.nnodes={self.nnodes} must be at least 1")
@@ -121,16 +127,21 @@ class Elastic:
             except ChildFailedError as error:
                 raise _blamed(error, Path(folder)) from None
             except SignalException as error:
-                if error.sigval == signal.SIGINT:
-                    raise KeyboardInterrupt from None
-                # No failure of the job: whoever stops this process may mean to run the job again elsewhere.
-                raise SystemExit(f"golf: error: stopped by {error.sigval.name}") from None
-        return read_results(Path(task.directory))
+                stopped_by = error.sigval
+            else:
+                return read_results(Path(task.directory))
+        # The workers have ended, and the signal has the effect that it would have had without them.
+        handler = signal.getsignal(stopped_by)
+        if callable(handler):
+            handler(stopped_by, None)
+        raise Stopped(stopped_by)
 
 
-def _blamed(error: "ChildFailedError", logs: Path) -> UserError | WorkerError:
+def _blamed(error: "ChildFailedError", logs: Path) -> UserError | WorkerError | Stopped:
     """The error of the worker that failed first; those that merely lost their connection to it come later."""
     rank, failure = min(error.failures.items(), key=lambda item: _failed_at(item[1]))
+    if failure.exitcode - 128 in HELD:  # not by this process; a scheduler may signal all that there are
+        return Stopped(failure.exitcode - 128)
     if isinstance(failure.message, str):  # it left no message: killed, or never begun
         last_words = "".join(path.read_text()[-4000:] for path in logs.glob(f"*/*/{failure.local_rank}/stderr.log"))
         return WorkerError(f"rank {rank} died: {failure.message}\n\n{last_words}".rstrip())
@@ -164,10 +175,14 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 def _signals_to_handle(config: type) -> dict[str, Any]:
     """A signal of which somebody makes use stays theirs: nohup's, or those of a scheduler's client, which knows what
-    becomes of a job that is told to end. An older PyTorch's launcher takes them all."""
-    if "signals_to_handle" not in (field.name for field in fields(config)):
-        return {}
-    return {"signals_to_handle": ",".join(one.name for one in ENDING if signal.getsignal(one) in PYTHONS)}
+    becomes of a job that is told to end; but its WARNING goes to the workers first. An older PyTorch's launcher takes
+    all of ENDING and no other."""
+    ours = [one.name for one in ENDING if signal.getsignal(one) in PYTHONS]
+    if signal.getsignal(WARNING) is not signal.SIG_IGN:
+        ours.append(WARNING.name)
+    asked = {"signals_to_handle": ",".join(ours), "shutdown_timeout": SECONDS_TO_SAVE}
+    known = {field.name for field in fields(config)}
+    return {name: value for name, value in asked.items() if name in known}
 
 
 @contextmanager
@@ -176,7 +191,7 @@ def _signals_as_before() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {name: signal.getsignal(name) for name in ENDING}
+    before = {name: signal.getsignal(name) for name in (*ENDING, WARNING)}
     try:
         yield
     finally:

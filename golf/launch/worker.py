@@ -1,7 +1,7 @@
 """One of the processes of a job: `python -m golf.launch.worker TASK.json`, started by torch's elastic launcher.
 
-Its exit code is 0, that of a UserError, 130 if interrupted, or 1; what went wrong lies in the file that torch's
-launchers name in TORCHELASTIC_ERROR_FILE.
+Its exit code is 0, that of a UserError, 130 if interrupted, 128 + the number of a signal that ended the job where it
+can go on, or 1; what went wrong lies in the file that torch's launchers name in TORCHELASTIC_ERROR_FILE.
 """
 
 import faulthandler
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from golf import dist
-from golf.errors import UserError
+from golf.errors import Stopped, UserError
 from golf.launch.task import Task
 
 
@@ -47,6 +47,8 @@ def main(path: str) -> int:
         work(task)
     except KeyboardInterrupt:
         return 130
+    except Stopped as stopped:
+        return stopped.exit_code
     except (Exception, SystemExit) as error:  # whoever leaves in the middle of a job has not done it
         report(error)
         return error.code if isinstance(error, UserError) else 1

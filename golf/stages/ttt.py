@@ -4,6 +4,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from golf.resume import loop
 from golf.run_files import ARTIFACT
 from golf.stages.stage import Stage, Work
 
@@ -26,4 +27,6 @@ class TTT(Stage):
         work.build("ttt").adapt(model, ledger, work.events)
         score = ledger.close()
         seconds = time.perf_counter() - started
+        if loop.is_kept():
+            seconds += loop.keeper().seconds_before
         return {"ttt": None if score is None else asdict(score), "seconds": seconds, "facts": ledger.facts()}

@@ -118,7 +118,15 @@ def _provenance(seeds: Sequence[Seed]) -> list[Check]:
         *checks,
         Check("provenance: commit", clean, commit),
         Check("provenance: script", here, "packed from the code of the runs" if here else other),
+        _resumed(seeds),
     ]
+
+
+def _resumed(seeds: Sequence[Seed]) -> Check:
+    """No fault, but to be known: the seconds of such a stage are those of several processes."""
+    records = [(seed.seed, stage, record["resumed"]) for seed in seeds for stage, record in seed.run.records.items()]
+    told = [f"{stage} of seed {seed} {times}×" for seed, stage, times in records if times]
+    return Check("provenance: resumed", True, ", ".join(told) or "no stage of a run was cut off and resumed")
 
 
 def referee(evaluations: Iterable[Mapping[str, Any]]) -> Check:

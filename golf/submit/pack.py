@@ -21,6 +21,7 @@ from golf.kernels.choose import may_be_triton
 from golf.model.attend import MODULES as ATTENTION
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.replay import Replayed
+from golf.resume import loop
 from golf.sources import closure, source_of
 from golf.submit import script
 from golf.submit.rename import renamed
@@ -93,9 +94,9 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
         targets.add(ATTENTION["hybrid"])
     # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
-    off = {part.__name__ for part in (Unwatched, Watch, Watch.look_at, Watch.require_finite)}
+    off = {part.__name__ for part in (loop.is_kept, Unwatched, Watch, Watch.look_at, Watch.require_finite)}
     if not config["quantizer"].get("fit_bytes"):
-        off |= {SDClipQuantizer.is_to_fit.__name__}
+        off.add(SDClipQuantizer.is_to_fit.__name__)
     if not any(may_be_triton(part["kernels"]) for part in parts if "kernels" in part):
         off |= {may_be_triton.__name__, Replayed.is_recorded.__name__}
     # What is no data will be as it is here: the seed and the place of the data are asked for.

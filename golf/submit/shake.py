@@ -1,8 +1,9 @@
 """Leaving out of a program's modules what it never reaches.
 
-Reachability goes by names: a function, class, method or constant stays if anything that stays mentions its name, in
-whatever sense. So more may stay than is needed, and never less. The program must not reach anything by a name that it
-puts together; what it looks up by a name of the configuration is told beforehand.
+Reachability goes by names: a function, class or constant stays if anything that stays mentions its name, in whatever
+sense; a member of a class if anything mentions it after a dot, or its own class in whatever sense. So more may stay
+than is needed, and never less. The program must not reach anything by a name that it puts together; what it looks up by
+a name of the configuration is told beforehand. What begins with an underscore is not looked at from outside.
 """
 
 import ast
@@ -43,10 +44,13 @@ def shaken(
     before = -1
     while before != (before := _size(trees)):
         trees = {module: trees[module] for module in sorted(_imported(trees, {main, *roots}))}
-        live = _live(trees, set(names))
+        live = _live(trees, {*names, *(f".{name}" for name in names)})
         for module, tree in trees.items():
             _Dead(module, live).visit(tree)
             _drop_imports(tree, offered[module] & live)
+        unlooked = _Unlooked(trees.values())
+        for tree in trees.values():
+            unlooked.visit(tree)
     return {module: ast.unparse(ast.fix_missing_locations(tree)) for module, tree in trees.items()}
 
 
@@ -96,7 +100,8 @@ class _Words(ast.NodeTransformer):
 
     def visit_If(self, node: ast.If) -> ast.If | list[ast.stmt]:
         self.generic_visit(node)
-        return node.orelse if self._is_off(node.test) else node
+        needed = node.test.values if isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And) else []
+        return node.orelse if any(map(self._is_off, [node.test, *needed])) else node
 
     def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:
         return None if self._is_off(node.value) else node
@@ -141,7 +146,7 @@ class _Words(ast.NodeTransformer):
         node.body = [line for line in node.body if not _is_abstract(line)] or [ast.Pass()]
         for line in node.body:  # what says that a name is a field; of which type, nobody asks
             if isinstance(line, ast.AnnAssign) and "ClassVar" not in _names(line.annotation):
-                line.annotation = ast.Name("int")
+                line.annotation = ast.Name("int", ast.Load())
         return node
 
     def visit_For(self, node: ast.For) -> ast.For | None:
@@ -174,12 +179,6 @@ def _only_names(line: ast.stmt) -> bool:
 class _Unread(ast.NodeTransformer):
     """Drops the local values of a function that nothing reads, as those that only the words told."""
 
-    # What neither does anything nor goes wrong where it went well before.
-    PURE = (
-        *(ast.Constant, ast.Name, ast.Attribute, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.IfExp, ast.Dict),
-        *(ast.JoinedStr, ast.FormattedValue),
-    )
-
     def __init__(self, function: ast.FunctionDef):
         parts = list(ast.walk(function))
         self.read = {part.id for part in parts if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Store)}
@@ -195,10 +194,10 @@ class _Unread(ast.NodeTransformer):
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.stmt:
-        return ast.Pass() if self._are_unread(node) and self._is_pure(node.value) else node
+        return ast.Pass() if self._are_unread(node) and _is_pure(node.value) else node
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
-        return ast.Pass() if self._is_unread(node.target) and self._is_pure(node.value) else node
+        return ast.Pass() if self._is_unread(node.target) and _is_pure(node.value) else node
 
     def _are_unread(self, node: ast.Assign) -> bool:
         return all(self._is_unread(target) for target in node.targets)
@@ -208,10 +207,33 @@ class _Unread(ast.NodeTransformer):
             return all(self._is_unread(part) for part in target.elts)
         return isinstance(target, ast.Name) and target.id not in self.read
 
-    def _is_pure(self, value: ast.expr) -> bool:
-        if isinstance(value, self.PURE):
-            return all(self._is_pure(part) for part in ast.iter_child_nodes(value) if isinstance(part, ast.expr))
-        return False
+
+# What neither does anything nor goes wrong where it went well before.
+PURE = (
+    *(ast.Constant, ast.Name, ast.Attribute, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.IfExp, ast.Dict),
+    *(ast.JoinedStr, ast.FormattedValue),
+)
+
+
+def _is_pure(value: ast.expr) -> bool:
+    if isinstance(value, PURE):
+        return all(_is_pure(part) for part in ast.iter_child_nodes(value) if isinstance(part, ast.expr))
+    return False
+
+
+class _Unlooked(ast.NodeTransformer):
+    """Drops values of attributes that nothing reads, of those that begin with an underscore."""
+
+    def __init__(self, trees: Iterable[ast.Module]):
+        parts = (part for tree in trees for part in ast.walk(tree))
+        self.read = {part.attr for part in parts if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Load)}
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        return ast.Pass() if all(map(self._is_unread, node.targets)) and _is_pure(node.value) else node
+
+    def _is_unread(self, target: ast.expr) -> bool:
+        name = target.attr if isinstance(target, ast.Attribute) else ""
+        return name.startswith("_") and not name.endswith("__") and name not in self.read
 
 
 class _Dead(ast.NodeTransformer):
@@ -225,7 +247,7 @@ class _Dead(ast.NodeTransformer):
         for line in node.body:
             if isinstance(line, ast.ClassDef):
                 fixed = _called_from_outside(self.module, line)
-                line.body = [part for part in line.body if _stays(part, self.live, fixed)] or [ast.Pass()]
+                line.body = _staying_members(line, self.live, fixed) or [ast.Pass()]
         return node
 
 
@@ -241,6 +263,13 @@ def _stays(line: ast.stmt, live: set[str], fixed: frozenset[str]) -> bool:
     if isinstance(line, ast.AnnAssign) and line.value is None:
         return "ClassVar" not in _names(line.annotation)
     return not isinstance(line, ast.Pass)
+
+
+def _staying_members(node: ast.ClassDef, live: set[str], fixed: frozenset[str]) -> list[ast.stmt]:
+    """What stays of a class."""
+    within = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
+    reached = {name.removeprefix(".") for name in live if name.startswith(".")} | within
+    return [part for part in node.body if _stays(part, reached, fixed)]
 
 
 def _called_from_outside(module: str, node: ast.ClassDef) -> frozenset[str]:
@@ -269,7 +298,7 @@ def _mentioned(module: str, line: ast.stmt, live: set[str]) -> set[str]:
     if not isinstance(line, ast.ClassDef):
         return _names(line)
     fixed = _called_from_outside(module, line)
-    parts = [part for part in line.body if _stays(part, live, fixed)]
+    parts = _staying_members(line, live, fixed)
     return set().union(*(_names(part) for part in [*line.bases, *line.decorator_list, *line.keywords, *parts]))
 
 
@@ -283,7 +312,7 @@ def _identifiers(node: ast.AST) -> Iterator[str]:
         if isinstance(part, ast.Name):
             yield part.id
         elif isinstance(part, ast.Attribute):
-            yield part.attr
+            yield from (part.attr, f".{part.attr}")
         elif isinstance(part, ast.alias):
             yield from part.name.split(".")
 

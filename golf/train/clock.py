@@ -27,7 +27,11 @@ class Clock:
             return 0.0
         if step >= self.steps:
             return 1.0
-        return step / self.steps if self.budget is None else min(dist.main_reads(self.seconds()) / self.budget, 1.0)
+        return step / self.steps if self.budget is None else min(self._agreed() / self.budget, 1.0)
+
+    def _agreed(self) -> float:
+        """Rank 0's seconds."""
+        return dist.main_reads(self.seconds())
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -17,6 +17,8 @@ from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
 from golf.replay import Replayed
+from golf.resume import loop
+from golf.resume.training import TrainingLoop
 from golf.train.clock import Clock, lr_scale
 from golf.train.ema import EMA
 from golf.train.warmup import Pace, warm_up
@@ -147,6 +149,10 @@ class Trainer:
         model.recurrent = False
         step, progress = 0, 0.0
         with closing(Prefetched(loader, sequences, device)) as batches:
+            if loop.is_kept():
+                kept = TrainingLoop(model, optimizer, ema, batches, watch, self.steps, budget)
+                clock, step = kept.clock, kept.done
+                progress = clock.progress(step)
             while progress < 1:
                 if not model.recurrent and progress >= self.recurrence_start:
                     model.recurrent = True
@@ -165,6 +171,8 @@ class Trainer:
                     with clock.paused():
                         score = validate(model)
                     events.metrics("validate", step, val_loss=score.val_loss, val_bpb=score.val_bpb)
+                if loop.is_kept():
+                    kept.passed(step, last=progress == 1)
         watch.require_finite(step)
         model.recurrent = True
         return Trained(

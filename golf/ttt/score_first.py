@@ -15,6 +15,8 @@ from golf.evaluation.ledger import Ledger
 from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.replay import Replayed
+from golf.resume import loop
+from golf.resume.adapting import AdaptingLoop
 from golf.train.watch import Watch
 from golf.ttt.hash_embed import HashEmbedding
 from golf.ttt.strategy import Strategy
@@ -70,7 +72,11 @@ class ScoreFirst(Strategy):
         watch = Watch(model, "TTT chunk", "lower ttt.lr")
         chunk_of = ledger.windows.first // self.chunk_tokens
         chunks = math.ceil(ledger.num_targets / self.chunk_tokens)
+        if loop.is_kept():
+            kept = AdaptingLoop(model, sgd, ledger, watch, chunks)
         for chunk in range(chunks):
+            if loop.is_kept() and kept.is_past(chunk):
+                continue
             begin, end = np.searchsorted(chunk_of, [chunk, chunk + 1])
             if begin == end:
                 continue  # an earlier window scored all of it
@@ -84,6 +90,8 @@ class ScoreFirst(Strategy):
                     group["lr"] = lr * group["scale"]
                 self._train(backward, sgd, ledger, chunk)
                 watch.require_finite(chunk)
+            if loop.is_kept():
+                kept.passed(chunk + 1, last=chunk == chunks - 1)
 
     def _trained(self, model: GPT) -> list[dict[str, Any]]:
         """SGD's groups of the parameters that are trained; all others stop requiring gradients."""

@@ -18,7 +18,7 @@ from golf.verify.script import same_version
 # What an audit knows from the framework's runs, and nobody from the folder.
 PROBED = ("condition 1: causal", "condition 2: normalised")
 PROVENANCE = tuple(
-    f"provenance: {fact}" for fact in ("code", "data", "versions", "device", "processes", "commit", "script")
+    f"provenance: {fact}" for fact in ("code", "data", "versions", "device", "processes", "commit", "script", "resumed")
 )
 SAME_DATA = "logs: data"
 APART = ("date", "packed_by", "files")  # of submission.json, what follows from nothing or is used elsewhere

@@ -220,10 +220,14 @@ def test_the_launchers_own_victims_are_not_blamed(own, trained, tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "code", "message"),
-    [(signal.SIGINT, 130, ""), (signal.SIGTERM, 1, "golf: error: stopped by SIGTERM\n")],
+    [
+        (signal.SIGINT, 130, ""),
+        (signal.SIGTERM, 143, "golf: error: stopped by SIGTERM; the same command with hydra.run.dir={} goes on\n"),
+        (signal.SIGUSR2, 140, "golf: error: stopped by SIGUSR2; the same command with hydra.run.dir={} goes on\n"),
+    ],
 )
 def test_a_signal_ends_the_job_and_its_workers(tmp_path, number, code, message):
-    command = [*GOLF, TWO, "trainer.steps=100000", "experiment=tiny", "cache=off"]
+    command = [*GOLF, TWO, "trainer.steps=100000", "experiment=tiny", "cache=off", "hydra.run.dir=run"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
     def heard() -> None:  # also where the tests run in the background, which ignores some
@@ -233,9 +237,11 @@ def test_a_signal_ends_the_job_and_its_workers(tmp_path, number, code, message):
         assert any("step 1 " in line for line in job.stdout)
         os.killpg(job.pid, number)
         _, errors = job.communicate(timeout=100)
-    assert (job.returncode, errors) == (code, message)
+    assert (job.returncode, errors) == (code, message.format(tmp_path / "run"))
     with pytest.raises(ProcessLookupError):
         os.killpg(job.pid, 0)  # nobody is left of the group
+    saved = list((tmp_path / "run").glob("resume/train/*/rank1.pt"))
+    assert len(saved) == (number != signal.SIGINT)  # what goes on is there before the workers end
 
 
 def test_the_error_pickles():

@@ -157,6 +157,52 @@ def test_values_that_nothing_reads_go_and_calls_stay(shake_one):
         assert kept in small, kept
 
 
+def test_members_are_reached_after_a_dot_or_within_their_class(shake_one):
+    small = shake_one("""\
+        class Part:
+            groups = ("a", "b")
+            first = 1
+            second = first + 1
+            def facts(self):
+                return self.second
+            def position(self):
+                return self._state
+            def helped(self):
+                return 3
+            helper = property(helped)
+
+        def main(groups, position):
+            facts = groups, position
+            return Part().facts(), Part().helper, facts
+        """)
+    for gone in ("'a'", "def position"):
+        assert gone not in small, gone
+    for kept in ("first = 1", "second = first", "def facts", "def helped", "helper ="):
+        assert kept in small, kept
+
+
+def test_attributes_of_ones_own_that_nothing_reads_go(shake_one):
+    small = shake_one("""\
+        class Part:
+            def __init__(self, other):
+                self._unread = other.state
+                self._called = other.read()
+                self._counted = 0
+                self.public = other.state
+                other._unread = 5
+                self.__dunder__ = 7
+            def count(self):
+                self._counted += 1
+                return self._counted
+
+        def main(other):
+            return Part(other).count()
+        """)
+    assert "_unread" not in small
+    for kept in ("self._called = other.read()", "self._counted = 0", "self.public", "__dunder__"):
+        assert kept in small, kept
+
+
 def test_what_is_switched_off_or_abstract_goes(shake_one):
     text = """\
         from abc import ABC, abstractmethod
@@ -175,6 +221,8 @@ def test_what_is_switched_off_or_abstract_goes(shake_one):
             if wanted():
                 return never()
             if part.is_wanted():
+                return part.never()
+            if part and wanted():
                 return part.never()
             return [part.work(), part.close(), Part]
         """

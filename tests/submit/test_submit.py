@@ -161,6 +161,13 @@ def test_what_does_not_hold_is_told(copy, stage, edit, fails):
     assert failing(copy) == fails
 
 
+def test_a_run_that_was_resumed_is_told(copy):
+    change(copy / "sweep" / "seed=42" / "train.json", lambda record: record.update(resumed=2))
+    assert failing(copy) == set()
+    checks = json.loads((copy / "submission" / "compliance.json").read_text())["checks"]
+    assert {"train of seed 42 2×"} == {check["found"] for check in checks if check["name"] == "provenance: resumed"}
+
+
 def test_budgets(copy):
     path = copy / "submission-runs" / "train_seed42.log"
     lines = [line.split(" ", 1) for line in path.read_text().splitlines()]

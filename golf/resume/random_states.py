@@ -1,0 +1,26 @@
+"""The random generators that a process has one of: PyTorch's, of each of its devices, NumPy's and Python's."""
+
+import random
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+
+def states() -> dict[str, Any]:
+    """Of types that torch.load takes with weights_only."""
+    name, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None,
+        "numpy": (name, keys.tolist(), *rest),
+        "python": random.getstate(),
+    }
+
+
+def set_states(states: dict[str, Any]) -> None:
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"])
+    np.random.set_state(states["numpy"])
+    random.setstate(states["python"])

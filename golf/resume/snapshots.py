@@ -1,0 +1,144 @@
+"""Snapshots of one stage's loop, in the run directory: each a directory that is there whole or not at all."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from golf import dist
+from golf.cache.entries import Entry
+from golf.cache.stage_cache import SAID, Recorder
+from golf.errors import UserError
+from golf.resume import random_states
+from golf.resume.loop import Loop
+from golf.resume.signals import Signals
+
+FOLDER = "resume"  # in the run directory; below it, a folder for each stage
+ABOUT, SHARED, OWN = "about.json", "shared.pt", "rank{}.pt"
+DUE = 1  # what a rank asks for without a signal
+
+
+class Snapshots:
+    """The snapshots of one stage, of which rank 0 writes one every `every_seconds` and at a signal.
+
+    `key` is the stage's in the cache: a snapshot of another key is of other code, configuration, data or ranks, and is
+    left alone until the first one of this key takes its place. A new one is complete before the last one goes. `times`:
+    how often the stage was resumed, by processes that had a part in the result.
+    """
+
+    def __init__(self, directory: Path, stage: str, key: str, every_seconds: float, recorder: Recorder):
+        self.root = directory / FOLDER / stage
+        self.stage = stage
+        self.key = key
+        self.every_seconds = every_seconds
+        self.recorder = recorder
+        self.signals = Signals()
+        self.times = 0
+        self.seconds_before = 0.0
+        self._began = self._saved = time.perf_counter()
+
+    def asks(self) -> int:
+        due = dist.is_main() and time.perf_counter() - self._saved >= self.every_seconds
+        return self.signals.noted or DUE * due
+
+    def restore(self, loop: Loop) -> int:
+        self.signals.hold()
+        path, about = dist.main_says(self._newest() if dist.is_main() else None)
+        self._saved = time.perf_counter()
+        if path is None:
+            return 0
+        shared, own = (_read(path / name) for name in (SHARED, OWN.format(dist.rank())))
+        loop.load(shared, own["loop"])
+        loop.clock.go_on_from(about["loop_seconds"])
+        random_states.set_states(own["random"])
+        self.recorder.retell(json.loads((path / SAID).read_text(encoding="utf-8")))
+        self.times, self.seconds_before = about["times"] + 1, about["stage_seconds"]
+        self.recorder.heard.event("resumed", stage=self.stage, done=about["done"], times=self.times)
+        return about["done"]
+
+    def save(self, loop: Loop, done: int) -> None:
+        """What goes wrong with the file is said, and no reason to end the job."""
+        own = dist.gather_objects(_bytes({"loop": loop.own(), "random": random_states.states()}))
+        started, error = time.perf_counter(), None
+
+        def write(directory: Path) -> None:
+            _write(directory / SHARED, lambda file: torch.save(loop.shared(), file))
+            for rank, part in enumerate(own):
+                _write(directory / OWN.format(rank), part)
+            _write(directory / SAID, json.dumps(self.recorder.said).encode())
+            about = {
+                "key": self.key,
+                "done": done,
+                "times": self.times,
+                "stage_seconds": self.seconds_before + time.perf_counter() - self._began,
+                "loop_seconds": loop.clock.seconds(),  # last, since what saving takes is time of the loop
+            }
+            _write(directory / ABOUT, json.dumps(about).encode())
+
+        if dist.is_main():
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                entry = Entry(self.root / f"{done:08d}")
+                entry.fill(write)
+                for other in self.root.iterdir():
+                    if other != entry.path:
+                        shutil.rmtree(other, ignore_errors=True)
+            except OSError as problem:
+                error = str(problem)
+        error = dist.main_says(error)  # nobody goes on before the snapshot is there
+        self._saved = time.perf_counter()
+        if error is None:
+            self.recorder.heard.event("saved", stage=self.stage, done=done, seconds=self._saved - started)
+        else:
+            self.recorder.heard.event("not_saved", stage=self.stage, done=done, error=error)
+
+    def heed(self, number: int) -> None:
+        self.signals.heed(number)
+
+    def release(self) -> None:
+        self.signals.release()
+
+    def _newest(self) -> tuple[Path | None, dict[str, Any]]:
+        """The newest whole snapshot of this key, and what it says about itself."""
+        found = sorted(self.root.glob("[0-9]*"), reverse=True) if self.root.is_dir() else []
+        for path in found:
+            about = json.loads((path / ABOUT).read_text(encoding="utf-8")) if Entry(path).is_whole() else None
+            if about is not None and about["key"] == self.key:
+                return path, about
+            why = "it is damaged" if about is None else "other code, configuration, data or processes made it"
+            self.recorder.heard.event("snapshot_ignored", stage=self.stage, snapshot=str(path), because=why)
+        return None, {}
+
+
+def _bytes(state: dict[str, Any]) -> bytes:
+    """As torch.load reads it."""
+    buffer = BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def _read(path: Path) -> Any:
+    """Executes nothing that is in the file. Raises UserError for one that is whole and no state."""
+    try:
+        return torch.load(path, "cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(
+            f"{path}: cannot be read ({type(error).__name__}); remove {path.parent} to do without"
+        ) from error
+
+
+def _write(path: Path, content: bytes | Callable[[BinaryIO], Any]) -> None:
+    """A file that is on the disk before its directory gets its name."""
+    with path.open("wb") as file:
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            content(file)
+        file.flush()
+        os.fsync(file.fileno())
