@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache, res
                 record = serve(entry, output, work.events) if entry is not None else {}
         else:
             recorder = Recorder(work.events)
-            with resume.kept(work.files.directory, stage.name, key, recorder) as kept:
+            with resume.kept(work.files.directory, stage.name, key, recorder, partial(_check_data, work)) as kept:
                 record = _compute(stage, replace(work, events=recorder), facts, kept)
             if entry is not None:
                 keep(entry, output, record, recorder.said, work.events)

@@ -191,7 +191,9 @@ def test_a_small_disk_and_then_a_larger_one_with_a_small_one_for_the_cache(tmp_p
     first, second = done.stdout.split("ended ")[1:]
     full = f"{tmp_path}/run/checkpoint.pt: cannot be written (No space left on device); make room there, and run again"
     assert done.stderr == f"golf: error: {full}\n"
-    assert first.split()[:5] == ["2", "config.yaml", "job.log", "metrics.jsonl", "job"]  # the second job begins
+    left = ["config.yaml", "job.log", "metrics.jsonl", "resume"]
+    assert first.split()[:6] == ["2", *left, "job"]  # the second job begins
+    assert "not saved" in done.stdout
     assert "not cached  reason" in first
     files = ["checkpoint.pt", "config.yaml", "job.log", "learning_curve.png", "metrics.jsonl", "results.json"]
     assert second.split() == ["0", *files, "train.json"]

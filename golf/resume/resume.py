@@ -1,7 +1,7 @@
 """What conf/resume names: whether a job that runs again in its directory goes on where it was."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,9 @@ class NoResume:
         """Nothing can be wrong with it."""
 
     def kept(
-        self, directory: Path, stage: str, key: str, recorder: Recorder
+        self, directory: Path, stage: str, key: str, recorder: Recorder, check: Callable[[], None]
     ) -> AbstractContextManager[Snapshots | None]:
-        """Inside, the stage's loop is kept, by what is yielded."""
+        """Inside, the stage's loop is kept, by what is yielded; check: see Snapshots."""
         return nullcontext()
 
     def forget(self, directory: Path) -> None:
@@ -39,8 +39,10 @@ class Resume(NoResume):
         require(self.every_seconds >= 0, f"resume.every_seconds={self.every_seconds} must not be negative")
 
     @contextmanager
-    def kept(self, directory: Path, stage: str, key: str, recorder: Recorder) -> Iterator[Snapshots]:
-        snapshots = Snapshots(directory, stage, key, self.every_seconds, recorder)
+    def kept(
+        self, directory: Path, stage: str, key: str, recorder: Recorder, check: Callable[[], None]
+    ) -> Iterator[Snapshots]:
+        snapshots = Snapshots(directory, stage, key, self.every_seconds, recorder, check)
         with kept_by(snapshots):
             try:
                 yield snapshots

@@ -29,15 +29,25 @@ class Snapshots:
 
     `key` is the stage's in the cache: a snapshot of another key is of other code, configuration, data or ranks, and is
     left alone until the first one of this key takes its place. A new one is complete before the last one goes. `times`:
-    how often the stage was resumed, by processes that had a part in the result.
+    how often the stage was resumed, by processes that had a part in the result. `check` raises UserError where the data
+    are no longer what the key says.
     """
 
-    def __init__(self, directory: Path, stage: str, key: str, every_seconds: float, recorder: Recorder):
+    def __init__(
+        self,
+        directory: Path,
+        stage: str,
+        key: str,
+        every_seconds: float,
+        recorder: Recorder,
+        check: Callable[[], None],
+    ):
         self.root = directory / FOLDER / stage
         self.stage = stage
         self.key = key
         self.every_seconds = every_seconds
         self.recorder = recorder
+        self.check = check
         self.signals = Signals()
         self.times = 0
         self.seconds_before = 0.0
@@ -64,6 +74,7 @@ class Snapshots:
 
     def save(self, loop: Loop, done: int) -> None:
         """What goes wrong with the file is said, and no reason to end the job."""
+        self.check()
         own = dist.gather_objects(_bytes({"loop": loop.own(), "random": random_states.states()}))
         started, error = time.perf_counter(), None
 

@@ -47,7 +47,7 @@ class Adapting:
     def __init__(self, directory: Path, **changes: Any):
         self.model, self.ledger, self.recorder = golden.model(), ledger(), Recorder(Listener())
         usual = {"chunk_tokens": CHUNK, "epochs": 1, "lr": 0.05, "momentum": 0.9, "hash_buckets": 256}
-        with Resume(every_seconds=0.0).kept(directory, "ttt", "key", self.recorder) as self.keeper:
+        with Resume(every_seconds=0.0).kept(directory, "ttt", "key", self.recorder, lambda: None) as self.keeper:
             build(config()["ttt"] | usual | changes).adapt(self.model, self.ledger, self.recorder)
         self.score = self.ledger.close()
 

@@ -71,7 +71,7 @@ class Training:
     ):
         self.heard = Heard()
         self.recorder = Recorder(self.heard)
-        self.kept = Resume(every_seconds=every_seconds).kept(directory, "train", key, self.recorder)
+        self.kept = Resume(every_seconds=every_seconds).kept(directory, "train", key, self.recorder, lambda: None)
         self.trainer = build(config(optimizer)["trainer"] | USUAL | changes)
         shape = {"vocab_size": 64, "seq_len": SEQ_LEN, "num_layers": 2, "model_dim": 16, "embedding_dim": 16}
         torch.manual_seed(0)
