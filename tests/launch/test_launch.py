@@ -244,6 +244,21 @@ def test_a_signal_ends_the_job_and_its_workers(tmp_path, number, code, message):
     assert len(saved) == (number != signal.SIGINT)  # what goes on is there before the workers end
 
 
+def test_a_signal_to_the_workers_alone_is_no_failure_of_theirs(tmp_path):
+    """As from a scheduler that signals every process."""
+    command = [*GOLF, TWO, "trainer.steps=100000", "experiment=tiny", "cache=off", "hydra.run.dir=run"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as job:
+        assert any("step 1 " in line for line in job.stdout)
+        workers = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+        for worker in workers:
+            os.kill(int(worker), signal.SIGTERM)
+        _, errors = job.communicate(timeout=100)
+    assert len(workers) == 2
+    assert job.returncode == 143
+    assert errors.startswith("golf: error: stopped by SIGTERM; the same command with hydra.run.dir=")
+
+
 def test_the_error_pickles():
     error = pickle.loads(pickle.dumps(WorkerError("rank 1 died")))
     assert (type(error), str(error)) == (WorkerError, "rank 1 died")

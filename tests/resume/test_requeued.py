@@ -1,8 +1,10 @@
 """A job of two processes on submitit, which tells it by SIGUSR2 that the host goes, and runs it again."""
 
 import json
+import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from textwrap import dedent
 
@@ -66,4 +68,8 @@ def test_it_goes_on_where_it_was(tmp_path):
     # The second time, training is taken up after its end, since without a cache nothing else keeps it.
     assert [(line["stage"], line["done"]) for line in resumed] == [("train", 4), ("train", 6), ("ttt", 1)]
     (errors,) = tmp_path.glob("multirun/*/*/.submitit/*/*.err")
-    assert errors.read_text().count("this job is preempted") == 2
+    requeued = re.findall(r"\((.*),(\d+)\) - Caught signal SIGUSR2", errors.read_text())
+    assert len(requeued) == 2
+    saved = [line["time"] for line in jsonl.read(results.parent) if line.get("name") == "saved"]
+    for (second, milliseconds), before in zip(requeued, (saved[0], saved[2]), strict=True):  # [1]: after training
+        assert before < datetime.fromisoformat(second).timestamp() + int(milliseconds) / 1000

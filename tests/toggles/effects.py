@@ -148,7 +148,7 @@ OPTIONS = [
     Flip("hydra/launcher=slurm", {"answer"}, at="--cfg=hydra", elsewhere=ON_LAUNCHERS),
     Flip("hydra/sweeper=search", {"answer"}, at="--cfg=hydra", elsewhere=BY_OPTUNA),
     Flip("launch=slurm", {"config launch"}, at="--cfg=job", elsewhere=ON_NODES),
-    Flip("resume=off", {"events"}),
+    Flip("resume=off", {"events", "kernels"}),
     Flip("sweep=clip_search", {"config sweep"}, at="--cfg=job", elsewhere=BY_OPTUNA),
     Flip("sweep=ttt_search", {"answer"}, at="--cfg=hydra", elsewhere=BY_OPTUNA),
     Flip(f"model=record {WIDTHS}", {"code", "kernels", *TRAINED}, at=TRAIN),
