@@ -1,6 +1,8 @@
 """What only a GPU shows: attention backends, types, compilation, determinism, memory. `python -m pytest -m gpu`."""
 
+import json
 import re
+import signal
 from functools import cache
 from importlib.util import find_spec
 
@@ -12,13 +14,14 @@ from runs import composed, run
 from golf.build import build
 from golf.data.tokenizer import ByteTable
 from golf.device import autocast, pick_device
-from golf.errors import Diverged, UserError
+from golf.errors import Diverged, Stopped, UserError
 from golf.evaluation.probe import ProbeAt
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Stream
 from golf.events import Listener
 from golf.kernels.choose import choose as choose_kernels
 from golf.model.attend import INSTALL, MODULES, choose
+from golf.optim.muon_adamw import MuonAdamW
 from golf.quantizer.gptq import gptq_codes
 from golf.quantizer.quantizer import row_scales
 from golf.replay import Replayed
@@ -124,7 +127,7 @@ def test_codes_are_those_of_the_cpu():
 
 
 def losses(directory) -> list[float]:
-    return [line["loss"] for line in jsonl.read(directory) if line["kind"] == "metrics" and line["stage"] == "train"]
+    return [line["loss"] for line in jsonl.read_metrics(directory) if line["stage"] == "train"]
 
 
 # Few layers: compiling takes longer than all the rest.
@@ -216,6 +219,28 @@ def test_a_model_that_moved_is_recorded_anew():
     model.load_state_dict({name: 2 * tensor for name, tensor in model.state_dict().items()}, assign=True)
     assert not torch.equal(replayed(ids), before)
     torch.testing.assert_close(replayed(ids), logits(model, ids))
+
+
+# Cut off
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same(tmp_path, monkeypatch):
+    settings = ["model.kernels=triton", "trainer.steps=8", "trainer.deterministic=true", "stages=[train]", "cache=off"]
+    run(tmp_path / "whole", *settings)
+    with monkeypatch.context() as patch:
+        whole = MuonAdamW.step
+
+        def cut(self: MuonAdamW, step: int, lr_scale: float) -> None:
+            whole(self, step, lr_scale)
+            if step == 4 and lr_scale < 1:  # not in the warm-up
+                signal.raise_signal(signal.SIGTERM)
+
+        patch.setattr(MuonAdamW, "step", cut)
+        with pytest.raises(Stopped):
+            run(tmp_path / "cut", *settings)
+    run(tmp_path / "cut", *settings)
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert json.loads((tmp_path / "cut" / "train.json").read_text())["resumed"] == 1
 
 
 # Numbers that are not finite
