@@ -23,6 +23,7 @@ from golf.errors import Ended, Stopped, UserError, require
 from golf.launch import torchrun
 from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
+from golf.occupied import remove_if_empty
 from golf.paths import PACKAGE, config_dir
 from golf.sweep import gpus, status
 from golf.sweep.job_name import job_name, variant
@@ -80,8 +81,7 @@ def lead() -> int:
         return code
     finally:
         for directory in _claimed:
-            with suppress(OSError):
-                Path(directory).rmdir()  # who wrote nothing leaves nothing behind
+            remove_if_empty(Path(directory))  # who wrote nothing leaves nothing behind
         if torchrun.active():
             torchrun.release()
 

@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -37,6 +37,14 @@ def occupied(directory: Path, events: Listener) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def remove_if_empty(directory: Path) -> None:
+    """Remove a directory in which there is nothing, or only what a process left that was killed while it had it."""
+    with suppress(OSError):
+        if [path.name for path in directory.iterdir()] == [FILE]:
+            (directory / FILE).unlink()
+        directory.rmdir()
 
 
 def _lock(path: Path) -> TextIO | None:

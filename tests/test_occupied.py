@@ -118,3 +118,13 @@ def test_a_sweep_does_not_go_on_where_another_does(tmp_path, holder, monkeypatch
     monkeypatch.setattr(occupied, "PATIENCE", 0.0)
     with pytest.raises(UserError, match="another job is running there"), sweeping(tmp_path):
         pass
+
+
+def test_an_empty_directory_goes_with_the_lock_of_a_process_that_was_killed_and_no_other(tmp_path):
+    for name, files in {"empty": [], "killed": [occupied.FILE], "used": [occupied.FILE, "config.yaml"]}.items():
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).touch()
+        occupied.remove_if_empty(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["used"]
+    assert sorted(path.name for path in (tmp_path / "used").iterdir()) == [occupied.FILE, "config.yaml"]
