@@ -18,6 +18,19 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU, by Triton's interpreter; read when it is imported
 
+LONGEST = ("toggles", "launch", "sweep", "test_smoke.py", "test_pipeline.py", "submit", "verify")
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest comes first, so that no process of pytest-xdist is left alone with it at the end."""
+    here = Path(__file__).parent
+
+    def place(item):
+        top = item.path.relative_to(here).parts[0]
+        return LONGEST.index(top) if top in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="module")
 def wandb_home(tmp_path_factory):

@@ -11,6 +11,9 @@ from golf.app import plain
 from golf.config.check import check
 from golf.paths import config_dir
 
+# Two chunks of TTT, of four sequences each: enough where it does not matter how many tokens are scored.
+FEW = ("data.val_tokens=1025", "ttt.chunk_tokens=512")
+
 
 def composed(*overrides: str) -> dict[str, Any]:
     """The resolved configuration."""

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
+from command import golf
+
 OPTIMIZERS = {
     "failing": """\
         if not Path("mended").exists():
@@ -35,7 +37,7 @@ OPTIMIZERS = {
             time.sleep(60)
         """,
 }
-TRAIN = ("stages=[train]", "trainer.steps=1")
+TRAIN = ("stages=[train]", "trainer.steps=1", "data.val_tokens=130")
 
 
 def write_optimizers(folder: Path) -> None:
@@ -54,12 +56,18 @@ def write_optimizers(folder: Path) -> None:
     (folder / "mine.py").write_text(code)
 
 
+SWEEP = ("--config-dir=own", "-m", "experiment=tiny", "cache.directory=cache")
+
+
 def sweep(cwd: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python -m golf -m experiment=tiny` in `cwd`, with the optimizers that lie in its folder `own`."""
-    command = [sys.executable, "-m", "golf", "--config-dir=own", "-m", "experiment=tiny", "cache.directory=cache"]
-    return subprocess.run(
-        [*command, *arguments], cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=300
-    )
+    command = [sys.executable, "-m", "golf", *SWEEP, *arguments]
+    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=300)
+
+
+def sweep_from_here(cwd: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same with its launcher in this process; its jobs have processes of their own."""
+    return golf(cwd, *SWEEP, *arguments, **environment)
 
 
 def statuses(cwd: Path) -> dict[str, dict]:

@@ -1,12 +1,10 @@
 """A class of the user's own that refuses a value: one line, and the whole traceback for those who ask."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from command import golf
 
 MINE = """\
     from golf.quantizer.none import NoQuantizer
@@ -24,9 +22,8 @@ def test_a_value_that_a_class_refuses(tmp_path: Path, traceback_wanted: bool) ->
     (tmp_path / "picky.py").write_text(dedent(MINE))
     (tmp_path / "quantizer").mkdir()
     (tmp_path / "quantizer" / "picky.yaml").write_text("_target_: picky.Picky\nwidths: [3]\n")
-    command = [sys.executable, "-m", "golf", "--config-dir", ".", "experiment=tiny", "quantizer=picky"]
-    environment = os.environ | {"HYDRA_FULL_ERROR": str(int(traceback_wanted))}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    arguments = ("--config-dir", ".", "experiment=tiny", "quantizer=picky")
+    done = golf(tmp_path, *arguments, HYDRA_FULL_ERROR=str(int(traceback_wanted)))
     assert done.returncode == 2
     assert done.stderr.endswith(LINE)
     assert (done.stderr == LINE) != traceback_wanted

@@ -99,8 +99,12 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
         off.add(SDClipQuantizer.is_to_fit.__name__)
     if not any(may_be_triton(part["kernels"]) for part in parts if "kernels" in part):
         off |= {may_be_triton.__name__, Replayed.is_recorded.__name__}
-    # What is no data will be as it is here: the seed and the place of the data are asked for.
-    settled = {config[group]["_target_"]: dict(config[group]) for group in GROUPS}
+    # What is no data will be as it is here: the seed and the place of the data are asked for. Tests ask of a value
+    # whether it is None and whether it is true, and what these do not tell apart is packed once.
+    settled = {
+        config[group]["_target_"]: {key: None if value is None else bool(value) for key, value in config[group].items()}
+        for group in GROUPS
+    }
     reached = closure({script.__name__, *targets}, lambda module: module.partition(".")[0] == "golf")
 
     kept = {"main", *names}

@@ -7,7 +7,8 @@ a name of the configuration is told beforehand. What begins with an underscore i
 """
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
 
 Definition = ast.FunctionDef | ast.ClassDef
@@ -41,8 +42,8 @@ def shaken(
                 and "dataclass" in ast.dump(ast.Tuple(node.decorator_list))
             ):
                 _Settled(values).visit(node)
-    before = -1
-    while before != (before := _size(trees)):
+    texts: dict[str, str] = {}
+    while texts != (texts := {module: ast.unparse(tree) for module, tree in trees.items()}):
         trees = {module: trees[module] for module in sorted(_imported(trees, {main, *roots}))}
         live = _live(trees, {*names, *(f".{name}" for name in names)})
         for module, tree in trees.items():
@@ -51,7 +52,7 @@ def shaken(
         unlooked = _Unlooked(trees.values())
         for tree in trees.values():
             unlooked.visit(tree)
-    return {module: ast.unparse(ast.fix_missing_locations(tree)) for module, tree in trees.items()}
+    return texts
 
 
 class _Settled(ast.NodeTransformer):
@@ -285,21 +286,22 @@ def _called_from_outside(module: str, node: ast.ClassDef) -> frozenset[str]:
 def _live(trees: Mapping[str, ast.Module], names: set[str]) -> set[str]:
     """All names that what stays mentions."""
     live = set(names)
+    names_in = cache(_names)  # every round asks for them again
     before = -1
     while before != (before := len(live)):
         for module, tree in trees.items():
             for line in tree.body:
                 if not isinstance(line, ast.Import | ast.ImportFrom) and _stays(line, live, frozenset()):
-                    live |= _mentioned(module, line, live)
+                    live |= _mentioned(module, line, live, names_in)
     return live
 
 
-def _mentioned(module: str, line: ast.stmt, live: set[str]) -> set[str]:
+def _mentioned(module: str, line: ast.stmt, live: set[str], names_in: Callable[[ast.AST], set[str]]) -> set[str]:
     if not isinstance(line, ast.ClassDef):
-        return _names(line)
+        return names_in(line)
     fixed = _called_from_outside(module, line)
     parts = _staying_members(line, live, fixed)
-    return set().union(*(_names(part) for part in [*line.bases, *line.decorator_list, *line.keywords, *parts]))
+    return set().union(*(names_in(part) for part in [*line.bases, *line.decorator_list, *line.keywords, *parts]))
 
 
 def _names(node: ast.AST) -> set[str]:
@@ -357,7 +359,3 @@ def _drop_imports(tree: ast.Module, offered: set[str]) -> None:
             kept = [line for line in lines if not (isinstance(line, ast.Import | ast.ImportFrom) and not line.names)]
             if len(kept) < len(lines):
                 setattr(node, field, kept or ([] if isinstance(node, ast.Module) or field != "body" else [ast.Pass()]))
-
-
-def _size(trees: Mapping[str, ast.Module]) -> int:
-    return sum(len(ast.unparse(tree)) for tree in trees.values())

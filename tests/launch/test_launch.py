@@ -12,28 +12,28 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from runs import run
+from runs import FEW, composed, run
 
+from golf.build import build
+from golf.errors import UserError
 from golf.launch.elastic import WorkerError
+from golf.launch.task import Task
 from golf.tracker import jsonl
 
 GOLF = [sys.executable, "-m", "golf"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "golf"]
+TOKENS, CHUNKS = FEW
+TINY = ("experiment=tiny", "cache=off", TOKENS)
 TWO = "launch.nproc_per_node=2"
+RECORD_ORDER = ("data.order=record", "data.seed=null", "trainer.steps=2")
 # Four parts, whose sum depends on who adds them up.
 FOUR_PARTS = ("trainer.batch_tokens=1024", "trainer.micro_batches=4")
 MINE = {
     "mine.py": """\
-        import ctypes, os, signal, time
+        import ctypes, time
         from golf import dist
         from golf.errors import UserError
         from golf.ttt.strategy import NoTTT
-
-        class Killed(NoTTT):
-            def adapt(self, model, ledger, events):
-                if dist.rank() == 1:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                dist.barrier()
 
         class Crashing(NoTTT):
             def adapt(self, model, ledger, events):
@@ -53,7 +53,6 @@ MINE = {
                     raise ArithmeticError("one and one are three")
                 dist.barrier()
         """,
-    "ttt/killed.yaml": "_target_: mine.Killed\n",
     "ttt/crashing.yaml": "_target_: mine.Crashing\n",
     "ttt/failing.yaml": "_target_: mine.Failing\n",
     "ttt/slow.yaml": "_target_: mine.SlowToNotice\n",
@@ -61,9 +60,7 @@ MINE = {
 
 
 def golf(cwd: Path, *arguments: str, command: list[str] = GOLF) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*command, *arguments, "experiment=tiny", "cache=off"], cwd=cwd, capture_output=True, text=True, timeout=200
-    )
+    return subprocess.run([*command, *arguments, *TINY], cwd=cwd, capture_output=True, text=True, timeout=200)
 
 
 def directories(cwd: Path) -> list[Path]:
@@ -76,10 +73,29 @@ def losses(directory: Path) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
-    directory = tmp_path_factory.mktemp("trained")
-    run(directory, "stages=[train,quantize]")
+def whole(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A job of all stages on two processes, tracked by W&B: the directory that it was started in, and how it ended."""
+    cwd = tmp_path_factory.mktemp("whole")
+    settings = (*FOUR_PARTS, "trainer.steps=5", "quantizer.fit_bytes=true", "tracker=wandb", "tracker.mode=offline")
+    done = golf(cwd, TWO, CHUNKS, *settings)
+    assert done.returncode == 0, done.stderr
+    return cwd, done
+
+
+@pytest.fixture(scope="module")
+def trained(whole) -> Path:
+    (directory,) = directories(whole[0])
     return directory
+
+
+@pytest.fixture(scope="module")
+def under_torchrun(tmp_path_factory) -> tuple[Path, str]:
+    """A job of all stages under torchrun, in the record's order: its directory and what it printed."""
+    cwd = tmp_path_factory.mktemp("under_torchrun")
+    done = golf(cwd, *RECORD_ORDER, CHUNKS, command=TORCHRUN)
+    assert done.returncode == 0, done.stderr
+    (directory,) = directories(cwd)
+    return directory, done.stdout
 
 
 @pytest.fixture
@@ -94,26 +110,31 @@ def own(tmp_path) -> Path:
 # The same numbers for any number of ranks
 
 
-@pytest.mark.parametrize(("steps", "dtype"), [(5, "bfloat16"), (30, "float32")])
-def test_training_does_not_depend_on_the_number_of_ranks(tmp_path, steps, dtype):
-    settings = ("stages=[train]", *FOUR_PARTS, f"trainer.steps={steps}", f"optimizer.ns_dtype={dtype}")
-    run(tmp_path / "one", *settings)
-    done = golf(tmp_path, TWO, "hydra.run.dir=two", *settings)
-    assert done.returncode == 0, done.stderr
-    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+def assert_trained_alike(directory: Path, other: Path, steps: int) -> None:
+    one, two = losses(directory), losses(other)
     assert len(one) == steps
     assert two == pytest.approx(one, rel=1e-5)
-    results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two")]
+    results = [json.loads((each / "results.json").read_text()) for each in (directory, other)]
     assert results[1]["prequant"]["val_loss"] == pytest.approx(results[0]["prequant"]["val_loss"], rel=1e-5)
     assert [each["provenance"]["ranks"] for each in results] == [1, 2]
 
 
-def test_quantization_and_scores_do_not_depend_on_the_number_of_ranks(trained, tmp_path):
-    settings = ["stages=[quantize,evaluate]", f"input={trained}", "quantizer.fit_bytes=true"]
-    one = run(tmp_path / "one", *settings)
+def test_training_does_not_depend_on_the_number_of_ranks(trained, tmp_path):
+    run(tmp_path, *FEW, "stages=[train]", *FOUR_PARTS, "trainer.steps=5")
+    assert_trained_alike(tmp_path, trained, steps=5)
+
+
+def test_training_for_longer_does_not_depend_on_it_without_the_rounding_of_bfloat16(tmp_path):
+    settings = ("stages=[train]", *FOUR_PARTS, "trainer.steps=30", "optimizer.ns_dtype=float32")
+    run(tmp_path / "one", *FEW, *settings)
     done = golf(tmp_path, TWO, "hydra.run.dir=two", *settings)
     assert done.returncode == 0, done.stderr
-    two = json.loads((tmp_path / "two" / "results.json").read_text())
+    assert_trained_alike(tmp_path / "one", tmp_path / "two", steps=30)
+
+
+def test_quantization_and_scores_do_not_depend_on_the_number_of_ranks(trained, tmp_path):
+    one = run(tmp_path, *FEW, "stages=[quantize,evaluate]", f"input={trained}", "quantizer.fit_bytes=true")
+    two = json.loads((trained / "results.json").read_text())
     for score in ("quantized", "sliding", "ttt"):
         assert two[score]["val_loss"] == pytest.approx(one[score]["val_loss"], rel=1e-5)
         assert two[score]["val_bpb"] == pytest.approx(one[score]["val_bpb"], rel=1e-5)
@@ -123,10 +144,9 @@ def test_quantization_and_scores_do_not_depend_on_the_number_of_ranks(trained, t
 # One job, however many processes
 
 
-def test_there_is_one_of_everything(tmp_path):
-    done = golf(tmp_path, TWO, "tracker=wandb", "tracker.mode=offline")
-    assert done.returncode == 0, done.stderr
-    (directory,) = directories(tmp_path)
+def test_there_is_one_of_everything(whole):
+    cwd, done = whole
+    (directory,) = directories(cwd)
     assert len(list(directory.glob("wandb/offline-run-*"))) == 1
     names = [line["name"] for line in jsonl.read(directory) if line["kind"] == "event"]
     assert names.count("stage_started") == 4
@@ -135,11 +155,9 @@ def test_there_is_one_of_everything(tmp_path):
     assert [path.name for path in directory.rglob("*.log") if "wandb" not in path.parts] == ["job.log"]
 
 
-def test_record_order_deals_shards(tmp_path):
-    settings = ("stages=[train]", "data.order=record", "data.seed=null", "trainer.steps=2")
-    run(tmp_path / "one", *settings)
-    assert golf(tmp_path, TWO, "hydra.run.dir=two", *settings).returncode == 0
-    assert losses(tmp_path / "two")[0] != pytest.approx(losses(tmp_path / "one")[0], rel=1e-5)
+def test_record_order_deals_shards(under_torchrun, tmp_path):
+    run(tmp_path, *FEW, "stages=[train]", *RECORD_ORDER)
+    assert losses(under_torchrun[0])[0] != pytest.approx(losses(tmp_path)[0], rel=1e-5)
 
 
 def test_two_launchers_make_one_job(tmp_path):
@@ -162,15 +180,6 @@ def test_two_launchers_make_one_job(tmp_path):
         (["trainer.micro_batches=1"], "trainer.micro_batches=1 cannot be dealt evenly to 2 processes"),
         (["launch.nproc_per_node=0"], "launch.nproc_per_node=0 must be at least 1"),
         (
-            ["launch.nnodes=2"],
-            "launch.nnodes=2 launch.rdzv_backend=c10d: needs launch.rdzv_endpoint=HOST:PORT and launch",
-        ),
-        (["launch.rdzv_backend=static"], "launch.nnodes=1 launch.rdzv_backend=static: needs launch.rdzv_endpoint"),
-        (["launch.rdzv_endpoint=foo"], "launch.rdzv_endpoint=foo must have the form HOST:PORT"),
-        (["launch.rdzv_timeout=0"], "launch.rdzv_timeout=0 must be at least 1"),
-        (["launch.node_rank=1"], "launch.node_rank=1 must lie between 0 and launch.nnodes=1 - 1"),
-        (["data.val_tokens=7"], "7 validation tokens"),
-        (
             ["launch.nproc_per_node=3", "data.order=record", "trainer.micro_batches=3", "trainer.batch_tokens=384"],
             "of rank 2 (data.order=record deals 2 of them)",
         ),
@@ -185,9 +194,29 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["launch.nnodes=2"],
+            "launch.nnodes=2 launch.rdzv_backend=c10d: needs launch.rdzv_endpoint=HOST:PORT and launch",
+        ),
+        (["launch.rdzv_backend=static"], "launch.nnodes=1 launch.rdzv_backend=static: needs launch.rdzv_endpoint"),
+        (["launch.rdzv_endpoint=foo"], "launch.rdzv_endpoint=foo must have the form HOST:PORT"),
+        (["launch.rdzv_timeout=0"], "launch.rdzv_timeout=0 must be at least 1"),
+        (["launch.node_rank=1"], "launch.node_rank=1 must lie between 0 and launch.nnodes=1 - 1"),
+    ],
+)
+def test_hosts_that_do_not_find_each_other(tmp_path, arguments, message):
+    config = composed("experiment=tiny", TWO, *arguments)
+    task = Task(config, str(tmp_path / "run"), choices={}, overridden=[], sys_path=[], logging={})
+    with pytest.raises(UserError, match=re.escape(message)):
+        build(config["launch"]).run(task, fresh=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        ("killed", r"golf: error: rank 1 died: Signal 9 \(SIGKILL\) .*\n"),
         ("crashing", r"golf: error: rank 1 died: Signal 11 \(SIGSEGV\) .*\n\nFatal Python[\s\S]*mine.py[\s\S]*"),
         (
             "failing",
@@ -227,7 +256,7 @@ def test_the_launchers_own_victims_are_not_blamed(own, trained, tmp_path):
     ],
 )
 def test_a_signal_ends_the_job_and_its_workers(tmp_path, number, code, message):
-    command = [*GOLF, TWO, "trainer.steps=100000", "experiment=tiny", "cache=off", "hydra.run.dir=run"]
+    command = [*GOLF, *TINY, TWO, "trainer.steps=100000", "hydra.run.dir=run"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
     def heard() -> None:  # also where the tests run in the background, which ignores some
@@ -267,12 +296,10 @@ def test_the_error_pickles():
 # torchrun
 
 
-def test_under_torchrun_rank_0_composes(trained, tmp_path):
-    done = golf(tmp_path, "stages=[evaluate]", f"input={trained}", command=TORCHRUN)
-    assert done.returncode == 0, done.stderr
-    (directory,) = directories(tmp_path)
+def test_under_torchrun_rank_0_composes(under_torchrun):
+    directory, printed = under_torchrun
     assert json.loads((directory / "results.json").read_text())["provenance"]["ranks"] == 2
-    assert done.stdout.count("TTT") == 1
+    assert printed.count("TTT") == 1
 
 
 @pytest.mark.parametrize(
@@ -281,7 +308,6 @@ def test_under_torchrun_rank_0_composes(trained, tmp_path):
         (["-m", "seed=1,2"], "a sweep (-m) cannot run under torchrun: use python -m golf -m launch.nproc_per_node=N"),
         ([TWO], "under torchrun its own options count"),
         (["trainer.micro_batches=1"], "trainer.micro_batches=1 cannot be dealt evenly"),
-        (["sed=1"], "sed: no such key"),
     ],
 )
 def test_under_torchrun_a_mistake_is_told_once(tmp_path, arguments, message):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from runs import composed, run
+from runs import FEW, composed, run
 from wandb_reader import runs as wandb_runs
 
 from golf.errors import UserError
@@ -20,6 +20,7 @@ from golf.report.runs import read_runs
 from golf.report.variants import variants
 
 SEEDS = (1337, 42)
+TOKENS, CHUNKS = FEW
 NO_TTT, TTT = "ttt=none", "ttt=score_first"
 
 
@@ -29,11 +30,13 @@ def sweep(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("report")
     for seed in SEEDS:
         base = root / "trained" / str(seed)
-        run(base, f"seed={seed}", "stages=[train,quantize]", "trainer.steps=4")
+        run(base, f"seed={seed}", "stages=[train,quantize]", "trainer.steps=4", TOKENS)
         for option in ("none", "score_first"):
             directory = root / "sweep" / f"{option}-{seed}"
             # What else the command line says of the training is not what trained.
-            run(directory, f"ttt={option}", "stages=[evaluate]", f"input={base}", "trainer=short", "trainer.steps=1")
+            training = ("trainer=short", "trainer.steps=1")
+            chunks = [] if option == "none" else [CHUNKS]
+            run(directory, f"ttt={option}", "stages=[evaluate]", f"input={base}", TOKENS, *chunks, *training)
     return root / "sweep"
 
 
@@ -99,7 +102,7 @@ def test_the_page_stands_alone(sweep, tmp_path, capsys):
 
 def test_curves_have_a_band_and_each_training_is_drawn_once(sweep, tmp_path, capsys):
     for seed in SEEDS:  # whole runs
-        run(tmp_path / "whole" / str(seed), f"seed={seed}", "trainer.steps=2", "ttt.epochs=0")
+        run(tmp_path / "whole" / str(seed), f"seed={seed}", *FEW, "trainer.steps=2", "ttt.epochs=0")
     written([tmp_path / "whole"], tmp_path / "out", capsys)
     assert (tmp_path / "out" / "train.png").stat().st_size > 0
     assert not (tmp_path / "out" / "differences.png").exists()  # one variant
@@ -129,7 +132,7 @@ def test_a_baseline_that_was_scored_on_the_same_tokens(sweep):
     (one, *_), _ = read_runs([sweep])
     fields = {"name": "", "bytes_per_token": 1.0, "seeds": {"1": {"val_bpb": 1.0}}}
     path = sweep.parent / "same.json"
-    same = {"tokenizer_sha256": one.scored_on["tokenizer"], "val_targets": 6144}
+    same = {"tokenizer_sha256": one.scored_on["tokenizer"], "val_targets": 1024}
     path.write_text(json.dumps(fields | same))
     assert flags({"": [one]}, {}, read_baseline(path)) == flags({"": [one]}, {}, None)
 

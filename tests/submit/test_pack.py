@@ -8,7 +8,7 @@ from base64 import b85decode
 from pathlib import Path
 
 import pytest
-from runs import composed, run
+from runs import FEW, composed, run
 from submit.standalone import REQUIREMENTS, run_script, site
 
 from golf.paths import PACKAGE
@@ -16,6 +16,7 @@ from golf.submit.pack import modules, pack, packed_config, program
 from golf.tracker import jsonl
 
 DATA = str(PACKAGE / "data" / "fixture")
+TINY = ("experiment=tiny", *FEW)
 DIGESTS = {
     "tokenizer": {"file": "fineweb_8192_bpe.model"},
     "train": [{"file": f"fineweb_train_{i:06d}.bin"} for i in range(128)],
@@ -62,14 +63,14 @@ def alone(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def framework(tmp_path_factory) -> tuple[Path, dict]:
     directory = tmp_path_factory.mktemp("framework")
-    return directory, run(directory)
+    return directory, run(directory, *FEW)
 
 
 @pytest.fixture(scope="module")
 def script(framework, alone, tmp_path_factory) -> Path:
     """A folder in which the script has run."""
     folder = tmp_path_factory.mktemp("script")
-    (folder / "train_gpt.py").write_bytes(pack(composed("experiment=tiny"), framework[1]["provenance"]["data"]))
+    (folder / "train_gpt.py").write_bytes(pack(composed(*TINY), framework[1]["provenance"]["data"]))
     done = run_script(alone, folder, "--data", DATA)
     assert done.returncode == 0, done.stderr
     assert done.stdout == (folder / "train_seed1337.log").read_text()
@@ -110,7 +111,7 @@ def test_its_log_begins_with_its_digest_and_its_configuration(script):
     (first, digest), (second, config), *_ = log(script / "train_seed1337.log")
     assert (first, second) == ("sha256", "config")
     assert digest == hashlib.sha256((script / "train_gpt.py").read_bytes()).hexdigest()
-    framework = composed("experiment=tiny")
+    framework = composed(*TINY)
     for group in ("model", "optimizer", "trainer", "quantizer", "codec", "ttt"):
         assert config[group] == framework[group]
     assert config["data"]["seed"] == 1337
@@ -121,7 +122,7 @@ def test_another_seed_and_the_default_data_directory(script, alone, tmp_path):
     (tmp_path / "data").symlink_to(DATA)
     done = run_script(alone, tmp_path, "--seed", "42")
     assert done.returncode == 0, done.stderr
-    expected = run(tmp_path / "framework", "seed=42")
+    expected = run(tmp_path / "framework", *FEW, "seed=42")
     assert log(tmp_path / "train_seed42.log")[-1][1]["val_bpb"] == expected["val_bpb"]
 
 

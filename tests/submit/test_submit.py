@@ -67,7 +67,7 @@ def test_the_folder(copy):
     readme = (folder / "README.md").read_text()
     assert f"| 42 | {scores[0]:.5f} |" in readme
     assert "| `ttt.epochs` | 1 | 3 |" in readme
-    assert "| `data.val_tokens` | 6145 | null |" in readme
+    assert "| `data.val_tokens` | 1025 | null |" in readme
     assert "`data.path`" not in readme
     assert "FAILS" not in readme
     assert "python train_gpt.py --seed 42 --data DIR" in readme
@@ -147,7 +147,7 @@ def edit_provenance(**facts):
     ("stage", "edit", "fails"),
     [
         ("ttt", edit_ttt(probed=0), {"condition 1: causal", "condition 2: normalised"}),
-        ("ttt", edit_ttt(handed_out=6145), {"condition 3: score before update"}),
+        ("ttt", edit_ttt(handed_out=1025), {"condition 3: score before update"}),
         ("ttt", edit_ttt(targets=100, handed_out=0), {"condition 4: one pass"}),
         ("train", edit_provenance(code_sha256="0"), {"provenance: code", "provenance: script"}),
         ("evaluate", edit_provenance(ranks=8), {"provenance: processes"}),

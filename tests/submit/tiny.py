@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from runs import run
+from runs import FEW, run
 from submit.standalone import run_script, site
 
 from golf import provenance
@@ -23,7 +23,7 @@ def make(root: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(provenance, "git_state", lambda checkout: COMMITTED)
         for seed in SEEDS:
-            run(root / "sweep" / f"seed={seed}", f"seed={seed}", "trainer.steps=2", "ttt.epochs=1")
+            run(root / "sweep" / f"seed={seed}", f"seed={seed}", *FEW, "trainer.steps=2", "ttt.epochs=1")
     folder, logs = root / "submission", root / "submission-runs"
     submit([root / "sweep"], ABOUT, folder, logs)
     logs.mkdir()

@@ -1,4 +1,4 @@
-"""Sweeps on the launchers of Hydra's plugins: jobs of two processes each, two that fail and one with a mistake."""
+"""Sweeps on the launchers of Hydra's plugins, of jobs of two processes each."""
 
 import json
 import os
@@ -84,18 +84,15 @@ def ranks(cwd: Path) -> list[int]:
 def test_a_failure_stops_no_other_job(own, launcher):
     environment = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     arguments = (TWO, f"hydra/launcher={launcher}", *LAUNCHERS[launcher])
-    done = sweep(own, "optimizer=killed,leaving,wrong,adamw", *TRAIN, *arguments, **environment)
+    done = sweep(own, "optimizer=killed,adamw", *TRAIN, *arguments, **environment)
     assert done.returncode == 1, done.stderr
     found = statuses(own)
-    states = {"killed": "failed", "leaving": "failed", "wrong": "failed", "adamw": "done"}
-    assert {name: status["state"] for name, status in found.items()} == states
+    assert {name: status["state"] for name, status in found.items()} == {"killed": "failed", "adamw": "done"}
     assert found["killed"]["error"].startswith("rank 1 died: Signal 9 (SIGKILL)")
-    assert "SystemExit: 0" in found["leaving"]["error"]
-    assert found["wrong"]["error"] == "optimizer: a learning rate of -1.0 is negative"
     assert found["adamw"]["objectives"]["val_bpb"] > 0
     assert ranks(own) == [2]
     assert "optimizer=killed failed rank 1 died: Signal 9 (SIGKILL)" in table_of(done)
-    assert "golf: error: 3 of 4 jobs failed; the same command with sweep.resume=" in done.stderr
+    assert "golf: error: 1 of 2 jobs failed; the same command with sweep.resume=" in done.stderr
     assert (own / "cache").is_dir()  # a relative path is relative to where the command was given
 
 

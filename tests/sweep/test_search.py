@@ -7,7 +7,8 @@ import optuna
 import pytest
 import yaml
 from optuna.trial import TrialState
-from sweeps import statuses, sweep, table_of, write_optimizers
+from runs import FEW
+from sweeps import statuses, sweep_from_here, table_of, write_optimizers
 
 from golf.tracker import jsonl
 
@@ -38,12 +39,12 @@ def computed(cwd: Path) -> Counter[str]:
 
 
 def test_a_search_goes_on_where_it_was_and_trains_once(own):
-    command = ("sweep=ttt_search", "trainer.steps=2", "data.val_tokens=5000")
-    done = sweep(own, *command, "hydra.sweeper.n_trials=1")
+    command = ("sweep=ttt_search", "trainer.steps=2", *FEW)
+    done = sweep_from_here(own, *command, "hydra.sweeper.n_trials=1")
     assert (done.returncode, done.stderr) == (0, "")
     resume = f"sweep.resume={directory(own)}"
     for _ in range(2):  # there is nothing to do the second time
-        done = sweep(own, *command, "hydra.sweeper.n_trials=2", resume)
+        done = sweep_from_here(own, *command, "hydra.sweeper.n_trials=2", resume)
         assert done.returncode == 0, done.stderr
         trials = study(own).trials
         assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
@@ -52,14 +53,14 @@ def test_a_search_goes_on_where_it_was_and_trains_once(own):
     scores = [status["objectives"]["val_bpb"] for status in statuses(own).values()]
     assert sorted(trial.value for trial in trials) == sorted(scores)
     assert best(own)["best_value"] == min(scores)
-    other = sweep(own, *command, "seed=7", resume)
+    other = sweep_from_here(own, *command, "seed=7", resume)
     assert other.returncode == 2
     assert "hydra.sweeper.study_name=golf: this study has the command line experiment=tiny" in other.stderr
 
 
 def test_a_failed_job_is_a_failed_trial(own):
-    stages = ("stages=[train,quantize]", "trainer.steps=1", "optimizer=failing_once")
-    done = sweep(own, "sweep=clip_search", *stages, "hydra.sweeper.n_trials=2")
+    stages = ("stages=[train,quantize]", "trainer.steps=1", "data.val_tokens=130", "optimizer=failing_once")
+    done = sweep_from_here(own, "sweep=clip_search", *stages, "hydra.sweeper.n_trials=2")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(
         "golf: error: 1 of 2 jobs failed; the same command with sweep.resume="
@@ -74,10 +75,10 @@ def test_a_failed_job_is_a_failed_trial(own):
 
 def test_without_a_single_good_trial_it_is_told_why(own):
     one = ("sweep=ttt_search", "hydra.sweeper.n_trials=1")
-    failed = sweep(own, *one, "optimizer=wrong")
+    failed = sweep_from_here(own, *one, "optimizer=wrong")
     assert (failed.returncode, failed.stderr[:36]) == (1, "golf: error: 1 of 1 jobs failed; the")
     assert "a learning rate of -1.0 is negative" in table_of(failed)
-    nowhere = sweep(own, *one, "hydra/launcher=slurm", PATH=str(own))
+    nowhere = sweep_from_here(own, *one, "hydra/launcher=slurm", PATH=str(own))
     assert (nowhere.returncode, nowhere.stderr[:39]) == (2, 'golf: error: Could not detect "srun", a')
     assert "┏" not in nowhere.stdout
 
@@ -95,7 +96,7 @@ def test_without_a_single_good_trial_it_is_told_why(own):
     ],
 )
 def test_a_mistake_is_one_line_before_any_job(own, arguments, message):
-    done = sweep(own, *arguments)
+    done = sweep_from_here(own, *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith(f"golf: error: {message}")
     assert done.stderr.count("\n") == 1

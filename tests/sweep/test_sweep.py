@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from runs import run
-from sweeps import TRAIN, statuses, sweep, table_of, write_optimizers
+from sweeps import TRAIN, statuses, sweep, sweep_from_here, table_of, write_optimizers
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def own(tmp_path) -> Path:
 
 
 def test_a_failure_stops_no_other_job(own):
-    done = sweep(own, "optimizer=failing,leaving,wrong,adamw", *TRAIN)
+    done = sweep_from_here(own, "optimizer=failing,leaving,wrong,adamw", *TRAIN)
     found = statuses(own)
     assert {name: status["state"] for name, status in found.items()} == {
         "failing": "failed",
@@ -43,32 +43,33 @@ def test_a_failure_stops_no_other_job(own):
 
 def test_what_is_missing_is_run_and_nothing_else(own):
     command = ("optimizer=failing,adamw", *TRAIN)
-    assert sweep(own, *command).returncode == 1
+    assert sweep_from_here(own, *command).returncode == 1
     first = statuses(own)
     (directory,) = own.glob("multirun/*/*")
     (own / "mended").touch()
-    done = sweep(own, *command, f"sweep.resume={directory}")
+    done = sweep_from_here(own, *command, f"sweep.resume={directory}")
     assert done.returncode == 0, done.stderr
     again = statuses(own)
     assert list(own.glob("multirun/*/*")) == [directory]
     assert again["adamw"] == first["adamw"]
     assert again["failing"]["state"] == "done"
     assert again["failing"]["started"] > first["failing"]["started"]
-    wrong = sweep(own, *command, "sweep.resume=own")
+    wrong = sweep_from_here(own, *command, "sweep.resume=own")
     assert (wrong.returncode, "sweep.resume=own: is no directory of a sweep" in wrong.stderr) == (2, True)
 
 
 def test_what_none_makes_meaningless_is_left_out(own, tmp_path):
-    run(tmp_path / "trained", "stages=[train,quantize]")
-    done = sweep(own, "ttt=none,score_first", "ttt.epochs=0,1", "stages=[evaluate]", f"input={tmp_path / 'trained'}")
+    run(tmp_path / "trained", "stages=[train,quantize]", "trainer.steps=1", "data.val_tokens=130")
+    evaluate = ("stages=[evaluate]", f"input={tmp_path / 'trained'}", "data.val_tokens=130")
+    done = sweep_from_here(own, "ttt=none,score_first", "ttt.epochs=0,1", *evaluate)
     assert done.returncode == 0, done.stderr
     assert len(list(own.glob("multirun/*/*/*/status.json"))) == 2
     assert table_of(done).count("left out") == 2
     assert "ttt.epochs has no meaning with ttt=none" in table_of(done)
-    nothing = sweep(own, "ttt=none", "ttt.epochs=0,1")
+    nothing = sweep_from_here(own, "ttt=none", "ttt.epochs=0,1")
     assert nothing.returncode == 2
     assert "no combination has a meaning: ttt.epochs has no meaning with ttt=none" in nothing.stderr
-    mistake = sweep(own, "ttt=none,score_first", "ttt.epoch=0,1")
+    mistake = sweep_from_here(own, "ttt=none,score_first", "ttt.epoch=0,1")
     assert mistake.returncode == 2
     assert "ttt.epoch: no such key" in mistake.stderr
 
@@ -86,6 +87,6 @@ def test_two_sweeps_at_once_have_a_directory_and_a_group_each(own):
         assert group == f"{directory.parent.name}/{directory.name}"
         assert {config["tracker"]["name"] for config in configs} == {job.name for job in directory.glob("*=*")}
         variants = {config["tracker"]["variant"] for config in configs}
-        assert variants == {"experiment=tiny stages=[train] trainer.steps=1"}
+        assert variants == {"experiment=tiny stages=[train] trainer.steps=1 data.val_tokens=130"}
         groups.append(group)
     assert len(set(groups)) == 2

@@ -25,7 +25,7 @@ FIXTURE = PACKAGE / "data" / "fixture"
 
 USUAL = "experiment=tiny cache=off device=cpu"
 LENGTH = "trainer.steps=3 trainer.batch_tokens=256 trainer.micro_batches=1"  # the last step has recurrence
-UNCALIBRATED = f"{LENGTH} data.val_tokens=1025 ttt.chunk_tokens=512"  # two chunks
+UNCALIBRATED = f"{LENGTH} data.val_tokens=1025 evaluation.probes=1 ttt.chunk_tokens=512"  # two chunks
 QUICK = f"{UNCALIBRATED} quantizer.calibration_batches=1"
 TRAIN = f"{QUICK} stages=[train]"  # for what changes the weights: later numbers would merely follow from them
 

@@ -5,25 +5,21 @@ nothing reads would seem to change something; and so is what a clock says.
 """
 
 import hashlib
-import io
-import logging
-import os
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import command
 import torch
 import wandb_reader
 import yaml
 from torch import Tensor
 from torch.autograd.profiler import profile
 
-from golf import app
 from golf.artifact import Quantized, read_artifact
 from golf.cache.entries import user_cache
 from golf.checkpoint import read_checkpoint
@@ -53,18 +49,16 @@ def golf(directory: Path, *arguments: str) -> Observed:
     (directory / "golf").mkdir()
     (directory / "golf" / "code").symlink_to(PACKED)  # packing anew what is packed already takes seconds
     launched: Counter[str] = Counter()
-    with _command(work, *arguments, "hydra.run.dir=run") as (out, err), _kernels_of_training(launched):
-        try:
-            code = app.lead()
-        except SystemExit as end:  # after --help
-            code = end.code
+    environment = dict.fromkeys(("HOME", "XDG_CACHE_HOME"), str(directory)) | {"WANDB_MODE": "disabled"}
+    with _kernels_of_training(launched):
+        done = command.golf(work, *arguments, "hydra.run.dir=run", **environment)
     if "--cfg=job" in arguments:
-        return {f"config {key}": value for key, value in yaml.safe_load(out.getvalue()).items()}
+        return {f"config {key}": value for key, value in yaml.safe_load(done.stdout).items()}
     run = work / "run"
     results = read_results(run)
     if results is None:
-        return {"answer": out.getvalue() + err.getvalue()}
-    assert code == 0, err.getvalue()
+        return {"answer": done.stdout + done.stderr}
+    assert done.returncode == 0, done.stderr
     return {
         "files": sorted(str(path.relative_to(work)) for glob in ("*", "run/*") for path in work.glob(glob)),
         "kernels": launched,
@@ -91,31 +85,6 @@ def changed(before: Observed, after: Observed) -> set[str]:
     if ("answer" in before) != ("answer" in after):
         return {"answer"}
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-
-
-@contextmanager
-def _command(work: Path, *arguments: str) -> Iterator[tuple[io.StringIO, io.StringIO]]:
-    """What a process has to itself: arguments, working directory, environment, what it prints, and its logging."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "HYDRA_"))}
-    environment |= dict.fromkeys(("HOME", "XDG_CACHE_HOME"), str(work.parent)) | {"WANDB_MODE": "disabled"}
-    named = [logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
-    before = [(logger, logger.handlers[:], logger.level, logger.disabled) for logger in [logging.getLogger(), *named]]
-    try:
-        with (
-            patch.object(sys, "argv", ["golf", *arguments]),
-            patch.dict(os.environ, environment, clear=True),
-            chdir(work),
-            redirect_stdout(io.StringIO()) as out,
-            redirect_stderr(io.StringIO()) as err,
-        ):
-            yield out, err
-    finally:
-        if "wandb" in sys.modules:  # it keeps the environment of its first use
-            sys.modules["wandb"].teardown()
-        for logger, handlers, level, disabled in before:
-            logger.handlers[:] = handlers
-            logger.setLevel(level)
-            logger.disabled = disabled
 
 
 @contextmanager

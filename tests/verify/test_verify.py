@@ -173,7 +173,7 @@ def test_every_value_of_a_log(folder):
         ("sha256 ", "sha256 0", "log 42: script"),
         ('"matrix_lr": 0.02', '"matrix_lr": 0.03', "log 42: config: optimizer.matrix_lr"),
         ('"ranks": 1', '"ranks": 8', "logs: machine"),
-        ('"targets": 6144, "tok', '"targets": 6145, "tok', "logs: data"),
+        ('"targets": 1024, "tok', '"targets": 1025, "tok', "logs: data"),
         ('train {"step": 2', 'train {"step": 3', "log 42: training: steps"),
         ("validate {", "validated {", "logs"),
         ('score {"val_loss": ', 'score {"val_loss": 1', "log 42: score: val_loss"),
