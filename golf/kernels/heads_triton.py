@@ -151,7 +151,8 @@ class _Heads(torch.autograd.Function):
         dweights: tuple[Tensor | None, ...] = (None,) * 3
         if any(ctx.needs_input_grad[1:4]):
             dweights = weight_gradient(flat, x.flatten(0, -2)).split(parts)
-        return (flat @ weight).view_as(x), *dweights, dgain.sum(0).to(gain.dtype), None, None
+        dgain = (dgain.new_ones(1, tiles) @ dgain)[0]  # as a product: sum(0) would take several times as long
+        return (flat @ weight).view_as(x), *dweights, dgain.to(gain.dtype), None, None
 
 
 def heads(
