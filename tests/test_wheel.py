@@ -9,6 +9,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from runs import FEW
 
 ROOT = Path(__file__).resolve().parents[1]
 MINE = """\
@@ -60,7 +61,7 @@ def test_a_quantizer_of_ones_own(site, tmp_path, start):
     (tmp_path / "quantizer").mkdir()
     (tmp_path / "quantizer" / "mine.yaml").write_text(dedent(YAML))
     command = [sys.executable, *start] if start else [sys.executable, str(site / "bin" / "golf")]
-    command += ["--config-dir", ".", "experiment=tiny", "quantizer=mine", "trainer.steps=2"]
+    command += ["--config-dir", ".", "experiment=tiny", "quantizer=mine", "trainer.steps=2", *FEW]
     environment = {**os.environ, "PYTHONPATH": str(site)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

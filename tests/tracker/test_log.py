@@ -1,12 +1,12 @@
 """The log of a job."""
 
-from runs import run
+from runs import FEW, run
 
 from golf.tracker import jsonl
 
 
 def test_it_has_every_event_and_every_point_of_the_curves(tmp_path):
-    results = run(tmp_path)
+    results = run(tmp_path, *FEW)
     text = (tmp_path / "job.log").read_text()
     said = jsonl.read(tmp_path)
     for line in said:
