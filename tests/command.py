@@ -31,8 +31,7 @@ def _process(cwd: Path, command: list[str], environment: dict[str, str]) -> Iter
     """What a process has to itself: arguments, working directory, environment, what it prints, its logging, and the
     modules that it finds there."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "HYDRA_"))}
-    named = [logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
-    before = [(logger, logger.handlers[:], logger.level, logger.disabled) for logger in [logging.getLogger(), *named]]
+    before = {logger: (logger.handlers[:], logger.level, logger.disabled) for logger in _loggers()}
     modules, path = set(sys.modules), sys.path[:]
     try:
         with (
@@ -46,11 +45,15 @@ def _process(cwd: Path, command: list[str], environment: dict[str, str]) -> Iter
     finally:
         if "wandb" in sys.modules:  # it keeps the environment of its first use
             sys.modules["wandb"].teardown()
-        for logger, handlers, level, disabled in before:
-            logger.handlers[:] = handlers
+        for logger in _loggers():
+            logger.handlers[:], level, logger.disabled = before.get(logger, ([], logging.NOTSET, False))
             logger.setLevel(level)
-            logger.disabled = disabled
         sys.path[:] = path
         for name in sys.modules.keys() - modules:
             if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(cwd):
                 del sys.modules[name]
+
+
+def _loggers() -> list[logging.Logger]:
+    known = logging.Logger.manager.loggerDict.values()
+    return [logging.getLogger(), *(logger for logger in known if isinstance(logger, logging.Logger))]

@@ -59,7 +59,7 @@ FILES = {
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the shipped root in conf/, one toy option in each group, and a user's own files in mine/."""
     path = tmp_path_factory.mktemp("toys")
-    for group in ("hydra", "launch", "sweep", "cache"):
+    for group in ("hydra", "launch", "sweep", "cache", "resume"):
         shutil.copytree(config_dir() / group, path / "conf" / group)
     shutil.copy(config_dir() / "config.yaml", path / "conf")
     files = {f"mine/{name}": dedent(text) for name, text in FILES.items()}
