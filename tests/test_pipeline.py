@@ -340,7 +340,7 @@ def test_choices_are_those_that_made_the_score(base, tmp_path):
     )
     assert again["choices"] == results["choices"] | {"ttt": "none", "evaluation": "record"}
     alone = run(tmp_path / "a", "stages=[evaluate]", f"input={directory / 'artifact.golf'}")
-    known = {"data", "codec", "evaluation", "ttt", "tracker", "launch", "sweep", "cache", "experiment"}
+    known = {"data", "codec", "evaluation", "ttt", "tracker", "launch", "sweep", "cache", "resume", "experiment"}
     assert {group for group, option in alone["choices"].items() if option is not None} == known
 
 
