@@ -48,7 +48,7 @@ class Resume(NoResume):
                 yield snapshots
                 snapshots.release()
             finally:
-                snapshots.signals.give_back()  # an error says more than the signal that waited
+                snapshots.signals.put_back()  # an error says more than the signal that waited
 
     def forget(self, directory: Path) -> None:
         shutil.rmtree(directory / FOLDER, ignore_errors=True)

@@ -33,7 +33,7 @@ class Signals:
 
     def release(self) -> None:
         """The same, but what is noted has its effect now."""
-        self.give_back()
+        self.put_back()
         if number := self.noted:
             self.noted = 0
             signal.raise_signal(number)
@@ -43,14 +43,14 @@ class Signals:
         there is a handler that returns, the signals are held again."""
         handler = self._before.get(number)
         held, self.noted = bool(self._before), 0
-        self.give_back()
+        self.put_back()
         if not callable(handler):
             raise Stopped(number)
         handler(number, None)
         if held:
             self.hold()
 
-    def give_back(self) -> None:
+    def put_back(self) -> None:
         """Everybody has their handlers back, and what is noted is forgotten."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
