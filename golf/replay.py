@@ -56,6 +56,7 @@ class Replayed:
         torch.cuda.empty_cache()  # what running it took, the recording takes again
         own = [tensor.clone() for tensor in inputs]
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # Other threads go on with what a recording here forbids: one draws the next batch into pinned memory.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             output = self.function(self.model, *own)
         return graph, own, output

@@ -3,6 +3,8 @@
 import json
 import re
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 
@@ -71,6 +73,12 @@ def test_attention_agrees_with_float32(name):
     y = attend(q, k, v)
     found = [y, *torch.autograd.grad((y * weight).sum(), (q, k, v))]
     assert [error(f, r) for f, r in zip(found, reference(), strict=True)] == pytest.approx([0] * 4, abs=1e-2)
+    if attend.each:
+        k, v = (t.detach().unsqueeze(3).expand(-1, -1, -1, 2, -1).requires_grad_() for t in (k, v))
+        y = attend(q, k, v)
+        dq, *grads = torch.autograd.grad((y * weight).sum(), (q, k, v))
+        found = [y, dq, *(grad.sum(3) for grad in grads)]
+        assert [error(f, r) for f, r in zip(found, reference(), strict=True)] == pytest.approx([0] * 4, abs=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +230,30 @@ def test_a_model_that_moved_is_recorded_anew():
 
 
 # Cut off
+
+
+def test_what_other_threads_do_disturbs_no_recording():
+    done = threading.Event()
+
+    def pin() -> None:
+        kept = []  # so that the driver is asked each time
+        while not done.is_set():
+            kept.append(torch.empty(1024).pin_memory())
+
+    model = build(composed("experiment=tiny")["model"]).to(CUDA)
+    ids = torch.randint(320, (4, model.seq_len), device=CUDA)
+    with ThreadPoolExecutor(1) as pool:
+        pinning = pool.submit(pin)
+        try:
+            for recurrent in (False, True) * 5:
+                model.recurrent = recurrent
+                recorded = Replayed(model, lambda model, ids: model(ids, ids), CUDA)
+                with autocast(CUDA):
+                    losses = [recorded(ids).item() for _ in range(3)]
+                assert losses == pytest.approx([losses[0]] * 3)
+        finally:
+            done.set()
+            pinning.result()
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same(tmp_path, monkeypatch):

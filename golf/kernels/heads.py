@@ -8,12 +8,13 @@ from golf.model.rotary import apply_rotary
 
 
 def heads(
-    x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor
+    x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor, each: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """x (batch, length, width) and weights (outputs, width) → q (batch, length, heads, head size), k and v (batch,
     length, kv heads, head size), and v once more for a second use: a kernel adds up both gradients on the way.
 
-    gain: (heads,); cos, sin: (length, rotary dimensions / 2).
+    gain: (heads,); cos, sin: (length, rotary dimensions / 2). each: k and v are wanted for each query
+    head; from a kernel they then are views (batch, length, kv heads, heads of a group, head size).
     """
     size = (-1, q.size(0) // gain.size(0))
     queries = apply_rotary(norm(F.linear(x, q).unflatten(-1, size)), cos, sin)

@@ -1,7 +1,7 @@
 """`golf.kernels.heads`: one product for q, k and v, then one kernel each way for norm, rotary and gain.
 
-Queries and keys are written side by side; values stay in the product. Backward takes the gradients of q, k and of both
-uses of v, and writes those of the product side by side.
+Queries and keys are written side by side; values stay in the product. Backward takes the gradients of q, of every use
+of k and v, and writes those of the product side by side.
 """
 
 from typing import Any
@@ -58,9 +58,19 @@ def _heads_forward(
 
 
 @triton.jit
+def _sum(D, at, use, mask, USES: tl.constexpr):
+    """The gradients of all uses, which lie `use` elements apart."""
+    total = tl.load(D + at, mask=mask, other=0.0).to(tl.float32)
+    for i in tl.static_range(1, USES):
+        total += tl.load(D + at + i * use, mask=mask, other=0.0).to(tl.float32)
+    return total
+
+
+@triton.jit
 def _heads_backward(
     QKV, COS, SIN, GAIN, DQ, DK, DV, DV2, DQKV, DGAIN, rows, length, eps, stride,
-    q_batch, q_time, q_head, k_batch, k_time, k_head, v_batch, v_time, v_head, u_batch, u_time, u_head,
+    q_batch, q_time, q_head, q_use, k_batch, k_time, k_head, k_use, v_batch, v_time, v_head, v_use,
+    u_batch, u_time, u_head, u_use, USES: tl.constexpr,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, SIZE: tl.constexpr, COLS: tl.constexpr, HALF: tl.constexpr,
     ROWS: tl.constexpr,
 ):  # fmt: skip
@@ -76,7 +86,7 @@ def _heads_backward(
         total = tl.zeros((ROWS, COLS), tl.float32)
         if DV is not None:
             of_v = (batch * v_batch + time * v_time)[:, None] + kv * v_head + d[None, :]
-            total += tl.load(DV + of_v, mask=mask, other=0.0).to(tl.float32)
+            total += _sum(DV, of_v, v_use, mask, USES)
         if DV2 is not None:
             of_u = (batch * u_batch + time * u_time)[:, None] + kv * u_head + d[None, :]
             total += tl.load(DV2 + of_u, mask=mask, other=0.0).to(tl.float32)
@@ -91,8 +101,8 @@ def _heads_backward(
             dpartner = tl.load(DQ + of_q + partner, mask=rotary, other=0.0).to(tl.float32)
         else:
             of_k = (batch * k_batch + time * k_time)[:, None] + (head - HEADS) * k_head
-            dout = tl.load(DK + of_k + d[None, :], mask=mask, other=0.0).to(tl.float32)
-            dpartner = tl.load(DK + of_k + partner, mask=rotary, other=0.0).to(tl.float32)
+            dout = _sum(DK, of_k + d[None, :], k_use, mask, USES)
+            dpartner = _sum(DK, of_k + partner, k_use, rotary, USES)
         cos, sin = _tables(COS, SIN, time, d, row < rows, HALF)
         dn = _rotate(dout, dpartner, cos, -sin, first)
         x = tl.load(QKV + at, mask=mask, other=0.0).to(tl.float32)
@@ -109,7 +119,7 @@ def _heads_backward(
 class _Heads(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor
+        ctx: Any, x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor, each: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         weight = torch.cat([q, k, v]).to(x.dtype)
         qkv = F.linear(x, weight)
@@ -128,8 +138,10 @@ class _Heads(torch.autograd.Function):
         ctx.sizes = sizes
         ctx.set_materialize_grads(False)
         queries, keys = qk.unflatten(-1, (-1, size)).split([n_heads, kv_heads], dim=2)
-        values = qkv[..., of_qk:].unflatten(-1, (kv_heads, size))
-        return queries, keys, values, values.view_as(values)
+        values = own = qkv[..., of_qk:].unflatten(-1, (kv_heads, size))
+        if each:
+            keys, values = (t.unsqueeze(3).expand(-1, -1, -1, n_heads // kv_heads, -1) for t in (keys, values))
+        return queries, keys, values, own.view_as(own)
 
     @staticmethod
     def backward(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor | None, dv2: Tensor | None) -> Any:
@@ -141,10 +153,10 @@ class _Heads(torch.autograd.Function):
         tiles = triton.cdiv(rows, BACKWARD["ROWS"])
         dgain = x.new_empty(tiles, n_heads, dtype=torch.float32)
         grads = [None if d is None else d if d.stride(-1) == 1 else d.contiguous() for d in (dq, dk, dv, dv2)]
-        strides = [stride for d in grads for stride in ((0, 0, 0) if d is None else d.stride()[:3])]
+        strides = [stride for d in grads for stride in ((0, 0, 0, 0) if d is None else d.stride()[:4])]
         _heads_backward[((n_heads + 2 * kv_heads) * tiles,)](
             qkv, cos, sin, gain, *grads, dqkv, dgain, rows, length, EPS, qkv.size(-1), *strides,
-            **sizes, **BACKWARD,
+            USES=dk.size(3) if dk.dim() == 5 else 1, **sizes, **BACKWARD,
         )  # fmt: skip
         flat = dqkv.flatten(0, -2)
         parts = [n_heads * size, kv_heads * size, kv_heads * size]
@@ -152,11 +164,11 @@ class _Heads(torch.autograd.Function):
         if any(ctx.needs_input_grad[1:4]):
             dweights = weight_gradient(flat, x.flatten(0, -2)).split(parts)
         dgain = (dgain.new_ones(1, tiles) @ dgain)[0]  # as a product: sum(0) would take several times as long
-        return (flat @ weight).view_as(x), *dweights, dgain.to(gain.dtype), None, None
+        return (flat @ weight).view_as(x), *dweights, dgain.to(gain.dtype), None, None, None
 
 
 def heads(
-    x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor
+    x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor, each: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See golf.kernels.heads; x is in the type to compute in."""
-    return _Heads.apply(x, q, k, v, gain, cos, sin)
+    return _Heads.apply(x, q, k, v, gain, cos, sin, each)

@@ -5,6 +5,7 @@ An implementation takes q (batch, length, heads, head size), k and v (batch, len
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 
 import torch
@@ -14,7 +15,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from golf.errors import UserError
 
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+@dataclass(frozen=True)
+class Attend:
+    """An implementation; `each`: k and v are better given for each query head (see golf.kernels.heads)."""
+
+    compute: Callable[[Tensor, Tensor, Tensor], Tensor]
+    each: bool = False
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return self.compute(q, k, v)
+
 
 # cuDNN's is the fastest of PyTorch's own on Hopper; the others serve devices and types that it does not.
 SDPA_ORDER = [
@@ -35,6 +46,7 @@ MODULES = {"fa3": "flash_attn_interface", "fa2": "flash_attn", "fa4": "flash_att
 AUTO = ("fa3", "sdpa")
 
 
+@Attend
 def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """PyTorch's scaled_dot_product_attention."""
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
@@ -73,10 +85,11 @@ def _load(name: str, device: torch.device) -> Attend:
             f"attention={name} is not installed ({error}): {INSTALL[name]}, or use attention=auto"
         ) from error
 
-    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def compute(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         y = flash(q, k, v, causal=True)
         return y[0] if isinstance(y, tuple) else y
 
+    attend = Attend(compute, each=name == "hybrid")
     try:
         q = torch.zeros(1, 128, 2, 64, device=device, dtype=torch.bfloat16, requires_grad=True)
         attend(q, q[:, :, :1], q[:, :, :1]).sum().backward()

@@ -26,7 +26,7 @@ class Attention(nn.Module):
     ) -> Tensor:
         """`scale` (width,) multiplies the outputs; `only` some of them are wanted (see Block)."""
         weights = self.c_q.weight, self.c_k.weight, self.c_v.weight
-        q, k, v, own = kernels.heads(x, *weights, self.q_gain, cos, sin)
+        q, k, v, own = kernels.heads(x, *weights, self.q_gain, cos, sin, self.attend.each)
         y = self.attend(q, k, v)
         if self.xsa:
             y = kernels.exclude_self(y, own)

@@ -44,6 +44,15 @@ def agree(function: str, inputs: dict, dtype: torch.dtype, vectors: tuple[str, .
         assert (found.float() - right).abs().max() <= BOUND[dtype] * right.abs().max() + 1e-7
 
 
+def heads(module, own: dict[str, Tensor], tables: tuple[Tensor, Tensor], each: bool) -> list[Tensor]:
+    """Of either twin k and v for each query head, if `each`: one gives them as they are."""
+    q, k, v, again = module.heads(*own.values(), *tables, each)
+    if each:
+        group = q.size(2) // again.size(2)
+        k, v = (t if t.dim() == 5 else t.unsqueeze(3).expand(-1, -1, -1, group, -1) for t in (k, v))
+    return [q, k, v, again]
+
+
 CALLS = {
     "residual": lambda module, own, fixed: module.residual(
         [own[name] for name in ("a", "b", "c") if name in own],
@@ -53,7 +62,7 @@ CALLS = {
         Skip(own.get("state"), own["w"], own.get("g")) if "w" in own else None,
         **fixed,
     ),
-    "heads": lambda module, own, fixed: module.heads(*own.values(), *fixed["tables"]),
+    "heads": lambda module, own, fixed: heads(module, own, **fixed),
     "exclude_self": lambda module, own, fixed: [module.exclude_self(*own.values())],
     "linear": lambda module, own, fixed: [module.linear(*own.values())],
     "mlp": lambda module, own, fixed: [module.mlp(*own.values())],
@@ -88,13 +97,14 @@ def test_residual(parts, want_total, width, dtype):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize(("heads", "kv_heads", "size"), [(8, 4, 64), (4, 2, 24), (2, 2, 16)])
-def test_heads(heads, kv_heads, size, dtype):
+@pytest.mark.parametrize("each", [False, True])
+@pytest.mark.parametrize(("heads", "kv_heads", "size"), [(8, 4, 64), (6, 2, 24), (2, 2, 16)])
+def test_heads(heads, kv_heads, size, each, dtype):
     width, length = 48, 70
     shapes = {"x": (2, length, width), "q": (heads * size, width), "k": (kv_heads * size, width)}
     shapes |= {"v": (kv_heads * size, width), "gain": (heads,)}
     tables = rotary_tables(length, 8, 10000.0, length, torch.device(DEVICE))
-    agree("heads", draw(**shapes), dtype, vectors=("gain",), tables=tables)
+    agree("heads", draw(**shapes), dtype, vectors=("gain",), tables=tables, each=each)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
