@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from golf.build import module_of
+from golf.model.attend import MODULES
 from golf.sources import closure
 
 if TYPE_CHECKING:  # stages are what this is about; they do not know their keys
@@ -27,7 +28,10 @@ def stage_key(
     """
     parts = {group: config[group] for group in stage.groups}
     modules = {type(stage).__module__, *(module_of(part) for part in parts.values() if isinstance(part, Mapping))}
-    code = closure(modules, lambda module: module.partition(".")[0] == "golf")
+    attention = MODULES.get(facts["attention"])
+    if attention is not None and _is_own(attention):
+        modules.add(attention)  # no source imports it but by this name
+    code = closure(modules, _is_own)
     depends = {
         "stage": stage.name,
         "config": parts,
@@ -42,6 +46,10 @@ def stage_key(
         "torch": facts["versions"]["torch"],
     }
     return _digest(depends)
+
+
+def _is_own(module: str) -> bool:
+    return module.partition(".")[0] == "golf"
 
 
 def _digest(value: Any) -> str:
