@@ -37,7 +37,7 @@ CORE = (
     "golf.ttt",
 )
 # Imports the whole core where the launcher's packages cannot be imported, and prints what golf consists of then. What
-# needs Triton or FlashAttention is left out: not every machine has them.
+# needs Triton, quack or FlashAttention is left out: not every machine has them.
 IMPORT_CORE = f"""
 import importlib, pkgutil, sys
 
@@ -50,7 +50,7 @@ sys.meta_path.insert(0, Blocker())
 for name in {CORE}:
     module = importlib.import_module(name)
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{{name}}."):
-        if not found.name.endswith(("triton", "kernels.launch", "model.hybrid")):
+        if not found.name.endswith(("triton", "quack", "kernels.launch", "model.hybrid")):
             importlib.import_module(found.name)
 print(*sorted(name for name in sys.modules if name.startswith("golf.")))
 """

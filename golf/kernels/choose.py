@@ -9,18 +9,22 @@ import torch
 from golf.errors import UserError
 
 Kernels = Any  # golf.kernels.plain or golf.kernels.triton, or what offers the same functions
-Choice = Literal["auto", "plain", "triton"]
+Choice = Literal["auto", "plain", "triton", "quack"]
 
 
 def choose(name: Choice, device: str) -> tuple[str, Kernels]:
     """The kernels `name` and their name, for a type of device; `auto` is Triton's where they work.
 
-    Raises UserError if Triton's are asked for and cannot work.
+    Raises UserError if others than the plain ones are asked for and cannot work.
     """
     if may_be_triton(name):
-        missing = _missing() if device == "cuda" else "needs a GPU"
-        if name == "triton" and missing:
-            raise UserError(f"kernels=triton {missing}; use kernels=auto")
+        missing = _missing(name) if device == "cuda" else "needs a GPU"
+        if name != "auto" and missing:
+            raise UserError(f"kernels={name} {missing}; use kernels=auto")
+        if is_quack(name):
+            from golf.kernels import quack
+
+            return "quack", quack
         if not missing:
             from golf.kernels import triton  # which only GPUs have
 
@@ -31,15 +35,25 @@ def choose(name: Choice, device: str) -> tuple[str, Kernels]:
 
 
 def may_be_triton(name: Choice) -> bool:
-    """Whether `choose` may take Triton's kernels for this name."""
+    """Whether `choose` may take kernels in Triton for this name."""
     return name != "plain"
 
 
+def is_quack(name: Choice) -> bool:
+    """Whether it is Triton's with quack's products that `choose` takes for this name."""
+    return name == "quack"
+
+
 @cache
-def _missing() -> str | None:
-    """What Triton's kernels lack on a GPU."""
+def _missing(name: Choice) -> str | None:
+    """What kernels that are not plain lack on a GPU."""
     if find_spec("triton") is None:
         return "needs the package triton"
-    if torch.cuda.get_device_capability() < (8, 0):
+    capability = torch.cuda.get_device_capability()
+    if capability < (8, 0):
         return "needs a GPU of at least compute capability 8.0"
+    if is_quack(name) and capability != (9, 0):
+        return "needs a Hopper GPU"
+    if is_quack(name) and find_spec("quack") is None:
+        return "needs the package quack-kernels: pip install quack-kernels"
     return None

@@ -5,7 +5,8 @@ they make the derivative, by which the backward product is multiplied before it 
 and large products; others take one kernel for the activation each way.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -56,14 +57,13 @@ def _signs_at(SIGNS, m, n, cols, M: tl.constexpr, N: tl.constexpr):
 
 
 @triton.jit
-def _write(x, SIGNS, OUT, m, n, inside, cols, KEEP: tl.constexpr, M: tl.constexpr, N: tl.constexpr):
-    """A tile's activation and, where they are to be kept, its signs. The bits of a number are every fourth pair of
-    columns: a thread's own, as the matrix units leave them."""
+def _write(x, SIGNS, OUT, m, n, inside, cols, M: tl.constexpr, N: tl.constexpr):
+    """A tile's activation and its signs. The bits of a number are every fourth pair of columns: a thread's own, as the
+    matrix units leave them."""
     OUT.store([m, n], _activation(x).to(OUT.dtype))
-    if KEEP:
-        own = tl.permute(tl.reshape((x > 0).to(tl.int32), (M, N // 8, 4, 2)), (0, 2, 1, 3))
-        bits = tl.reshape(own, (M, N // 32, 32)) << tl.arange(0, 32)[None, None, :]
-        tl.store(_signs_at(SIGNS, m, n, cols, M, N), tl.sum(bits, axis=2), mask=inside)
+    own = tl.permute(tl.reshape((x > 0).to(tl.int32), (M, N // 8, 4, 2)), (0, 2, 1, 3))
+    bits = tl.reshape(own, (M, N // 32, 32)) << tl.arange(0, 32)[None, None, :]
+    tl.store(_signs_at(SIGNS, m, n, cols, M, N), tl.sum(bits, axis=2), mask=inside)
 
 
 @triton.jit
@@ -79,7 +79,7 @@ def _write_backward(dy, SIGNS, POST, OUT, m, n, inside, cols, M: tl.constexpr, N
 @triton.jit
 def _product(
     A, B, SIGNS, POST, OUT, rows, cols, inner,
-    BACKWARD: tl.constexpr, KEEP: tl.constexpr, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr, GROUP: tl.constexpr,
+    BACKWARD: tl.constexpr, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """A (rows, inner) times B, (cols, inner) forward and (inner, cols) backward. Forward OUT is the activation of the
     product; backward it is the product times the derivative that SIGNS and POST, the activation, make. Tiles are
@@ -101,28 +101,52 @@ def _product(
             _write_backward(left, SIGNS, POST, OUT, m, n, inside, cols, M, N // 2)
             _write_backward(right, SIGNS, POST, OUT, m, n + N // 2, inside, cols, M, N // 2)
         else:
-            _write(left, SIGNS, OUT, m, n, inside, cols, KEEP, M, N // 2)
-            _write(right, SIGNS, OUT, m, n + N // 2, inside, cols, KEEP, M, N // 2)
+            _write(left, SIGNS, OUT, m, n, inside, cols, M, N // 2)
+            _write(right, SIGNS, OUT, m, n + N // 2, inside, cols, M, N // 2)
 
 
-def _fused_product(a: Tensor, b: Tensor, out: Tensor, signs: Tensor | None, post: Tensor | None = None) -> None:
-    """Forward without `post`; `signs` None: they are not kept."""
+def _fused_product(a: Tensor, b: Tensor, out: Tensor, signs: Tensor, post: Tensor | None = None) -> None:
+    """Forward without `post`."""
     (rows, inner), cols = a.shape, out.size(1)
     backward, device = post is not None, a.device
     blocks = [(a, [M, K]), (b, [K, N] if backward else [N, K]), (post, [M, N // 2]), (out, [M, N // 2])]
     of_a, of_b, of_post, of_out = (None if t is None else TensorDescriptor.from_tensor(t, block) for t, block in blocks)
     grid = min(programs(device, 1), triton.cdiv(rows, M) * triton.cdiv(cols, N))
     _product[(grid,)](
-        of_a, of_b, signs, of_post, of_out, rows, cols, inner, BACKWARD=backward, KEEP=signs is not None, M=M, N=N, K=K,
-        GROUP=GROUP, num_warps=PRODUCT_WARPS, num_stages=STAGES[backward],
+        of_a, of_b, signs, of_post, of_out, rows, cols, inner, BACKWARD=backward, M=M, N=N, K=K, GROUP=GROUP,
+        num_warps=PRODUCT_WARPS, num_stages=STAGES[backward],
     )  # fmt: skip
 
 
-def _fits(x: Tensor, weight: Tensor) -> bool:
-    """Whether the fused product takes x (rows, width) and weight (hidden, width). Its tiles need a Hopper's memory."""
+class Products(NamedTuple):
+    """The two products of x (rows, width) and fc (hidden, width) with which the activation is fused."""
+
+    take: Callable[[Tensor, Tensor], bool]  # whether they take x and fc
+    forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x, fc → the activation of their product, and its signs
+    backward: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # dout, proj, activation and signs → x·fcᵀ's gradient
+
+
+def _take(x: Tensor, fc: Tensor) -> bool:
+    """The tiles need a Hopper's memory."""
     if x.is_cuda and torch.cuda.get_device_capability(x.device) < (9, 0):
         return False
-    return x.dtype.itemsize == 2 and weight.size(0) % N == 0 and weight.size(1) % K == 0 and len(x) >= M
+    return x.dtype.itemsize == 2 and fc.size(0) % N == 0 and fc.size(1) % K == 0 and len(x) >= M
+
+
+def _forward(x: Tensor, fc: Tensor) -> tuple[Tensor, Tensor]:
+    post = x.new_empty(len(x), len(fc))
+    signs = x.new_empty(len(x), len(fc) // 32, dtype=torch.int32)
+    _fused_product(x, fc, post, signs)
+    return post, signs
+
+
+def _backward(dout: Tensor, proj: Tensor, post: Tensor, signs: Tensor) -> Tensor:
+    dpre = torch.empty_like(post)
+    _fused_product(dout, proj, dpre, signs, post)
+    return dpre
+
+
+TRITON = Products(_take, _forward, _backward)
 
 
 def activation(x: Tensor) -> Tensor:
@@ -134,15 +158,12 @@ def activation(x: Tensor) -> Tensor:
 
 class _MLP(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, fc: Tensor, proj: Tensor, scale: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, fc: Tensor, proj: Tensor, scale: Tensor, products: Products) -> Tensor:
         flat = x.flatten(0, -2)
         fc, scaled = fc.to(x.dtype), scale_rows(proj, scale, x.dtype)
-        ctx.fused = _fits(flat, fc)
-        if ctx.fused:
-            post = flat.new_empty(len(flat), len(fc))
-            kept = any(ctx.needs_input_grad)
-            pre = flat.new_empty(len(flat), len(fc) // 32, dtype=torch.int32) if kept else None  # its signs
-            _fused_product(flat, fc, post, pre)
+        ctx.products = products if products.take(flat, fc) else None
+        if ctx.products is not None:
+            post, pre = products.forward(flat, fc)  # pre: of the product itself only the signs
         else:
             pre = F.linear(flat, fc)
             post = activation(pre)
@@ -153,11 +174,10 @@ class _MLP(torch.autograd.Function):
     def backward(ctx: Any, dout: Tensor) -> Any:
         flat, fc, scaled, proj, scale, pre, post = ctx.saved_tensors
         shape, dout = dout.shape, dout.flatten(0, -2)
-        dpre = torch.empty_like(post)
-        if ctx.fused:
-            _fused_product(dout.contiguous(), scaled, dpre, pre, post)
+        if ctx.products is not None:
+            dpre = ctx.products.backward(dout.contiguous(), scaled, post, pre)
         else:
-            dpost = dout @ scaled
+            dpost, dpre = dout @ scaled, torch.empty_like(post)
             _activation_backward[(triton.cdiv(pre.numel(), BLOCK),)](
                 pre, dpost, dpre, pre.numel(), BLOCK=BLOCK, num_warps=WARPS
             )
@@ -166,9 +186,9 @@ class _MLP(torch.autograd.Function):
             dfc = weight_gradient(dpre, flat)
         if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:
             dproj, dscale = scale_rows_backward(proj, scale, weight_gradient(dout, post))
-        return (dpre @ fc).view(shape), dfc, dproj, dscale
+        return (dpre @ fc).view(shape), dfc, dproj, dscale, None
 
 
-def mlp(x: Tensor, fc: Tensor, proj: Tensor, scale: Tensor) -> Tensor:
+def mlp(x: Tensor, fc: Tensor, proj: Tensor, scale: Tensor, products: Products = TRITON) -> Tensor:
     """See golf.kernels.mlp; x is in the type to compute in."""
-    return _MLP.apply(x, fc, proj, scale)
+    return _MLP.apply(x, fc, proj, scale, products)

@@ -17,7 +17,7 @@ from typing import Any
 
 from golf.build import module_of
 from golf.cache.entries import cached, user_cache
-from golf.kernels.choose import may_be_triton
+from golf.kernels.choose import is_quack, may_be_triton
 from golf.model.attend import MODULES as ATTENTION
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.replay import Replayed
@@ -97,8 +97,11 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
     off = {part.__name__ for part in (loop.is_kept, Unwatched, Watch, Watch.look_at, Watch.require_finite)}
     if not config["quantizer"].get("fit_bytes"):
         off.add(SDClipQuantizer.is_to_fit.__name__)
-    if not any(may_be_triton(part["kernels"]) for part in parts if "kernels" in part):
+    kernels = {part["kernels"] for part in parts if "kernels" in part}
+    if not any(map(may_be_triton, kernels)):
         off |= {may_be_triton.__name__, Replayed.is_recorded.__name__}
+    if not any(map(is_quack, kernels)):
+        off.add(is_quack.__name__)
     # What is no data will be as it is here: the seed and the place of the data are asked for. Tests ask of a value
     # whether it is None and whether it is true, and what these do not tell apart is packed once.
     settled = {
@@ -139,7 +142,8 @@ def _minify(source: str, rename_locals: bool) -> str:
     import python_minifier  # after the cache has been looked into
     from python_minifier import RemoveAnnotationsOptions
 
-    has_kernels = "@triton.jit" in source  # Triton reads their text, and annotations say which parameters are constant
+    # Compilers read the text of kernels; to Triton annotations say which parameters are constant.
+    has_kernels = "@triton.jit" in source or "@cute.jit" in source
     small = python_minifier.minify(
         source,
         remove_annotations=RemoveAnnotationsOptions(

@@ -258,7 +258,7 @@ def _stays(line: ast.stmt, live: set[str], fixed: frozenset[str]) -> bool:
     if isinstance(line, ast.ClassDef):
         return line.name in live
     if isinstance(line, ast.Assign):
-        return bool(live & _names(ast.Tuple(line.targets)))
+        return bool((live | fixed) & _names(ast.Tuple(line.targets)))
     if isinstance(line, ast.If):
         return not (isinstance(line.test, ast.Name) and line.test.id == "TYPE_CHECKING")
     if isinstance(line, ast.AnnAssign) and line.value is None:
@@ -274,13 +274,21 @@ def _staying_members(node: ast.ClassDef, live: set[str], fixed: frozenset[str]) 
 
 
 def _called_from_outside(module: str, node: ast.ClassDef) -> frozenset[str]:
-    """Names of the class that a base class of somebody else's has too, and may call."""
+    """Names of the class that a base class of somebody else's has too, and may use."""
     try:
         cls = getattr(import_module(module), node.name)
-    except ImportError:  # of what only the machine has that runs the program: any of its methods may be called
-        return frozenset(line.name for line in node.body if isinstance(line, ast.FunctionDef))
+    except ImportError:  # of what only the machine has that runs the program: it may use anything
+        return frozenset(_members(node))
     bases = [base for base in cls.__mro__[1:] if base.__module__.partition(".")[0] != module.partition(".")[0]]
     return frozenset(name for base in bases if base is not object for name in vars(base))
+
+
+def _members(node: ast.ClassDef) -> Iterator[str]:
+    for line in node.body:
+        if isinstance(line, ast.FunctionDef):
+            yield line.name
+        elif isinstance(line, ast.Assign):
+            yield from _names(ast.Tuple(line.targets))
 
 
 def _live(trees: Mapping[str, ast.Module], names: set[str]) -> set[str]:

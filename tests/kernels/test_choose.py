@@ -11,8 +11,9 @@ from golf.kernels.choose import choose
 
 def test_the_cpu_has_the_plain_ones():
     assert choose("auto", "cpu") == choose("plain", "cpu") == ("plain", plain)
-    with pytest.raises(UserError, match="kernels=triton needs a GPU; use kernels=auto"):
-        choose("triton", "cpu")
+    for name in ("triton", "quack"):
+        with pytest.raises(UserError, match=f"kernels={name} needs a GPU; use kernels=auto"):
+            choose(name, "cpu")
 
 
 def test_a_model_of_plain_kernels_is_one_graph():

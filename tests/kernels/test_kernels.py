@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from golf.errors import UserError
 from golf.kernels import plain
+from golf.kernels.choose import choose
 from golf.kernels.residual import Skip
 from golf.model.rotary import rotary_tables
 
@@ -23,7 +25,9 @@ TYPES = [
 BOUND = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 5e-3}
 
 
-def agree(function: str, inputs: dict, dtype: torch.dtype, vectors: tuple[str, ...] = (), **fixed: object) -> None:
+def agree(
+    function: str, inputs: dict, dtype: torch.dtype, vectors: tuple[str, ...] = (), kernels=fused, **fixed: object
+) -> None:
     """Outputs, and gradients under random weights, of both twins; the plain one computes in float32. `vectors` are
     parameters, which are float32 always."""
 
@@ -39,7 +43,7 @@ def agree(function: str, inputs: dict, dtype: torch.dtype, vectors: tuple[str, .
 
     inputs = {name: value.to(dtype).float() if name not in vectors else value for name, value in inputs.items()}
     expected = run(plain, torch.float32)
-    for found, right in zip(run(fused, dtype), expected, strict=True):
+    for found, right in zip(run(kernels, dtype), expected, strict=True):
         assert found.isfinite().all()
         assert (found.float() - right).abs().max() <= BOUND[dtype] * right.abs().max() + 1e-7
 
@@ -120,9 +124,16 @@ def test_linear(dtype):
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize(("rows", "width", "hidden"), [(37, 48, 96), (300, 128, 512)])
-def test_mlp(rows, width, hidden, dtype):
+@pytest.mark.parametrize("name", ["triton", "quack"])
+def test_mlp(name, rows, width, hidden, dtype):
+    kernels = fused
+    if name == "quack":
+        try:
+            _, kernels = choose(name, DEVICE)
+        except UserError as missing:
+            pytest.skip(str(missing))
     shapes = {"x": (1, rows, width), "fc": (hidden, width), "proj": (width, hidden), "scale": (width,)}
-    agree("mlp", draw(**shapes), dtype, vectors=("fc", "proj", "scale"))
+    agree("mlp", draw(**shapes), dtype, vectors=("fc", "proj", "scale"), kernels=kernels)
 
 
 @pytest.mark.parametrize("dtype", TYPES)

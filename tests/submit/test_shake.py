@@ -232,17 +232,21 @@ def test_what_is_switched_off_or_abstract_goes(shake_one):
     assert "self.file.close()" in small
 
 
-def test_a_class_on_what_is_not_installed_keeps_its_methods(shake_one):
-    assert "def run" in shake_one("""\
+def test_a_class_on_what_is_not_installed_keeps_its_members(shake_one):
+    small = shake_one("""\
         from not_installed import Base
 
         class Kernel(Base):
+            port = "sink"
+
             def run(self):
                 return 1
 
         def main():
             return Kernel
         """)
+    assert "def run" in small
+    assert "port = 'sink'" in small
 
 
 def test_a_module_keeps_what_it_offers_if_somebody_asks_for_it():

@@ -180,11 +180,13 @@ NAMES = [
     Flip("launch.rdzv_backend=static", {"answer"}),
     Flip("model.embed_dtype=bfloat16", {"kernels", *TRAINED}, at=TRAIN),
     Flip("model.kernels=plain", {"code"}),  # which `auto` is on the CPU
+    Flip("model.kernels=quack", {"answer"}),
     Flip("model.kernels=triton", {"answer"}),
     # Without autocast, which only GPUs have, the stream is float32.
     Flip("model.residual_dtype=embedding", elsewhere="tests/model/test_precision.py::test_residual_stream"),
     Flip("optimizer.ns_dtype=float32", {"kernels", *TRAINED}, at=TRAIN),
     Flip("quantizer.kernels=auto", {"code"}, at=f"{QUICK} model.kernels=plain"),
+    Flip("quantizer.kernels=quack", {"answer"}),
     Flip("quantizer.kernels=triton", {"answer"}),
     Flip("tracker.mode=offline", {"files", "tracked"}, at=f"{QUICK} tracker=wandb"),
     Flip("tracker.mode=online", {"answer"}, at=f"{QUICK} tracker=wandb"),
