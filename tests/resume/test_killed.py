@@ -34,10 +34,10 @@ for line in sys.stdin:
     print(child, flush=True)
     print(os.waitpid(child, 0)[1], flush=True)
 """
-SETTINGS = ("trainer.steps=40", "trainer.batch_tokens=256", "ttt.chunk_tokens=512", "resume.every_seconds=0")
+SETTINGS = ("trainer.steps=40", "trainer.batch_tokens=256", "ttt.chunk_tokens=256", "resume.every_seconds=0")
 STAGES = ("train", "quantize", "evaluate", "ttt")
 # How often in each stage, and in which first share of the time that it takes.
-KILLS = {"train": (8, 0.1), "quantize": (4, 0.5), "evaluate": (3, 0.5), "ttt": (5, 0.15)}
+KILLS = {"train": (8, 0.1), "quantize": (4, 0.5), "evaluate": (3, 0.5), "ttt": (5, 0.2)}
 CLOCKS = {"time", "seconds", "tokens_per_second"}
 
 
