@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from golf.build import module_of
-from golf.model.attend import MODULES
+from golf.model.attend import own_module
 from golf.sources import closure
 
 if TYPE_CHECKING:  # stages are what this is about; they do not know their keys
@@ -28,10 +28,8 @@ def stage_key(
     """
     parts = {group: config[group] for group in stage.groups}
     modules = {type(stage).__module__, *(module_of(part) for part in parts.values() if isinstance(part, Mapping))}
-    attention = MODULES.get(facts["attention"])
-    if attention is not None and _is_own(attention):
-        modules.add(attention)  # no source imports it but by this name
-    code = closure(modules, _is_own)
+    modules |= own_module(facts["attention"])
+    code = closure(modules, lambda module: module.partition(".")[0] == "golf")
     depends = {
         "stage": stage.name,
         "config": parts,
@@ -46,10 +44,6 @@ def stage_key(
         "torch": facts["versions"]["torch"],
     }
     return _digest(depends)
-
-
-def _is_own(module: str) -> bool:
-    return module.partition(".")[0] == "golf"
 
 
 def _digest(value: Any) -> str:

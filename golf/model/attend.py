@@ -73,6 +73,11 @@ def choose(name: str, device: torch.device) -> tuple[str, Attend]:
     raise AssertionError("sdpa works everywhere")
 
 
+def own_module(name: str) -> set[str]:
+    """The module of golf's own behind the implementation `name`, if it has one: no source tells that it is imported."""
+    return {module for module in (MODULES.get(name, ""),) if module.startswith("golf.")}
+
+
 def _load(name: str, device: torch.device) -> Attend:
     if name == "sdpa":
         return sdpa

@@ -18,7 +18,7 @@ from typing import Any
 from golf.build import module_of
 from golf.cache.entries import cached, user_cache
 from golf.kernels.choose import is_quack, may_be_triton
-from golf.model.attend import MODULES as ATTENTION
+from golf.model.attend import own_module
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.replay import Replayed
 from golf.resume import loop
@@ -89,9 +89,7 @@ def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[st
 def modules(config: Mapping[str, Any]) -> dict[str, str]:
     """Source by name of the modules that a packed configuration needs, remembered in the user's cache."""
     parts = [config[group] for group in (*GROUPS, "data")]
-    targets = {module_of(part) for part in parts}
-    if config["attention"] == "hybrid":
-        targets.add(ATTENTION["hybrid"])
+    targets = {module_of(part) for part in parts} | own_module(config["attention"])
     # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
     off = {part.__name__ for part in (loop.is_kept, Unwatched, Watch, Watch.look_at, Watch.require_finite)}
