@@ -7,6 +7,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from golf.bench.row import Skipped
+from golf.run_files import read_results
 
 QUIET = ("tracker=none", "cache=off")
 
@@ -27,6 +31,16 @@ def running(directory: Path, overrides: Sequence[str], **environment: str) -> It
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+
+
+def results(directory: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """What a run that goes to its end leaves as results.json. Raises Skipped, with its last words, if it fails."""
+    with running(directory, overrides) as process:
+        code = process.wait()
+    found = read_results(directory)
+    if code or found is None:
+        raise Skipped(f"the job failed: {last_words(directory)}")
+    return found
 
 
 def log(directory: Path) -> Path:

@@ -14,3 +14,6 @@ SUBJECTS = {
     "codec": "seconds and bytes of the codecs",
     "stages": "the stages of the smoke job on the CPU",
 }
+
+# Only if it is named: a record trains for minutes, on data that the other subjects do without.
+ON_REQUEST = {"whole": "the configured job: losses, scores, bytes and seconds (only if it is named)"}

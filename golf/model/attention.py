@@ -19,7 +19,7 @@ class Attention(nn.Module):
         self.c_k = nn.Linear(width, num_kv_heads * head_size, bias=False)
         self.c_v = nn.Linear(width, num_kv_heads * head_size, bias=False)
         self.proj = nn.Linear(width, width, bias=False)
-        self.q_gain = nn.Parameter(torch.full((num_heads,), qk_gain_init))
+        self.q_gain = nn.Parameter(torch.full((num_heads,), float(qk_gain_init)))
 
     def forward(
         self, kernels: Kernels, x: Tensor, cos: Tensor, sin: Tensor, scale: Tensor, only: Tensor | None = None

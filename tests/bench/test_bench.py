@@ -14,7 +14,7 @@ from golf.bench import growth, stages
 from golf.bench.__main__ import main
 from golf.bench.optimizer import average_one_by_one, step_one_by_one
 from golf.bench.row import Row
-from golf.bench.subjects import SUBJECTS
+from golf.bench.subjects import ON_REQUEST, SUBJECTS
 from golf.build import build
 from golf.train.ema import EMA
 
@@ -114,6 +114,26 @@ def test_it_says_on_what_and_of_what(found: dict) -> None:
     assert {"date", "git", "config_sha256", "attention"} <= found.keys()
 
 
+def test_the_whole_job_is_measured_when_it_is_asked_for(tmp_path: Path) -> None:
+    assert bench(tmp_path / "bench.json", *SMALL, "trainer.steps=24", "--only", "whole") == 0
+    rows = measured(json.loads((tmp_path / "bench.json").read_text()))
+    losses = rows["whole.loss"]["details"]
+    assert losses.keys() == {"1", "2", "3", "4", "5", "6", "8", "10", "12", "14", "16", "18", "20", "22", "24"}
+    assert losses["24"] == rows["whole.loss"]["value"]
+    assert rows["whole.val_bpb"]["value"] == rows["whole.ttt.val_bpb"]["value"]
+    units = {name: row["unit"] for name, row in rows.items()}
+    assert units["whole.train.tokens_per_second"] == "tokens/s"
+    assert units["whole.artifact_bytes"] == "bytes"
+    assert units["whole.stage_seconds.ttt"] == "s"
+    assert units["whole.evaluate.peak_memory"] == "GiB"
+
+
+def test_a_job_that_fails_says_so(tmp_path: Path) -> None:
+    assert bench(tmp_path / "bench.json", *SMALL, "data.val_tokens=1", "--only", "whole") == 0
+    (row,) = json.loads((tmp_path / "bench.json").read_text())["rows"]
+    assert row["skipped"].startswith("the job failed: golf: error: ")
+
+
 @pytest.mark.parametrize(("unit", "ratio"), [("ms", 2.5), ("tokens/s", 0.4)])
 def test_a_ratio_says_how_many_times_better(unit: str, ratio: float) -> None:
     assert Row(name="x", what="x", unit=unit, values=[4, 1, 9], plain=[10, 20, 5]).ratio == ratio
@@ -168,6 +188,6 @@ def test_help_shows_the_rows_and_imports_nothing_heavy() -> None:
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "golf" in imported
     assert not {"torch", "numpy", "rich", "hydra", "omegaconf"} & imported
-    for name, what in SUBJECTS.items():
+    for name, what in (SUBJECTS | ON_REQUEST).items():
         assert name in done.stdout
         assert what in done.stdout

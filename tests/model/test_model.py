@@ -51,6 +51,12 @@ def loss(model: GPT, length: int = 33) -> torch.Tensor:
     return model(ids[:, :-1], ids[:, 1:])
 
 
+def test_whole_numbers_are_numbers_too():
+    whole = {name: round(value) for name, value in shape("tiny").items() if isinstance(value, float)}
+    assert len(whole) > 3
+    assert loss(gpt(**whole | {"embed_init_std": 1})).isfinite()
+
+
 # The record's model
 
 
