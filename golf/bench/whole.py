@@ -17,7 +17,8 @@ def rows(setting: Setting) -> Iterator[Row]:
     directory = setting.directory / "whole"
     results = job.results(directory, setting.overrides)
     what = "of the configured job (once)"
-    losses = {line["step"]: line["loss"] for line in jsonl.read_metrics(directory) if line["stage"] == "train"}
+    metrics = jsonl.read_metrics(directory)
+    losses = {line["step"]: line["loss"] for line in metrics if line["stage"] == "train"}
     if losses:
         kept = {str(step): loss for step, loss in _some(losses).items()}
         yield Row(
@@ -27,6 +28,10 @@ def rows(setting: Setting) -> Iterator[Row]:
             values=[losses[max(losses)]],
             details=kept,
         )
+    for line in metrics:
+        if line["stage"] == "validate":
+            name, step = "whole.last_weights.val_bpb", line["step"]
+            yield Row(name=name, what=f"at step {step}, {what}", unit="bpb", values=[line["val_bpb"]])
     for line in jsonl.read(directory):
         if line.get("name") == "stage_finished":
             name = f"whole.{line['stage']}.peak_memory"

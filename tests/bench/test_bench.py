@@ -121,6 +121,7 @@ def test_the_whole_job_is_measured_when_it_is_asked_for(tmp_path: Path) -> None:
     assert losses.keys() == {"1", "2", "3", "4", "5", "6", "8", "10", "12", "14", "16", "18", "20", "22", "24"}
     assert losses["24"] == rows["whole.loss"]["value"]
     assert rows["whole.val_bpb"]["value"] == rows["whole.ttt.val_bpb"]["value"]
+    assert rows["whole.last_weights.val_bpb"]["value"] != rows["whole.prequant.val_bpb"]["value"]  # the average's
     units = {name: row["unit"] for name, row in rows.items()}
     assert units["whole.train.tokens_per_second"] == "tokens/s"
     assert units["whole.artifact_bytes"] == "bytes"
