@@ -5,7 +5,9 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from golf import dist
 from golf.errors import UserError, require
@@ -28,6 +30,13 @@ def pick_device(name: str, threads: int | None) -> torch.device:
     ranks = dist.local_world_size()
     require(ranks <= gpus, f"{ranks} processes on this host, but it has {gpus} GPU(s): lower launch.nproc_per_node")
     return torch.device("cuda", dist.local_rank())
+
+
+def sent(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array on the device. To a GPU it goes from pinned memory: the host does not wait for what the GPU has to do
+    before."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 @contextmanager

@@ -4,11 +4,15 @@ import json
 import re
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import golden
+import numpy as np
 import pytest
 import torch
 from runs import composed, run
@@ -18,6 +22,7 @@ from golf.data.tokenizer import ByteTable
 from golf.device import autocast, pick_device
 from golf.errors import Diverged, Stopped, UserError
 from golf.evaluation.probe import ProbeAt
+from golf.evaluation.reader import Reader
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Stream
 from golf.events import Listener
@@ -30,6 +35,7 @@ from golf.replay import Replayed
 from golf.stages.stage import score_all
 from golf.tracker import jsonl
 from golf.train.watch import Watch
+from golf.ttt.score_first import ScoreFirst
 
 pytestmark = [
     pytest.mark.gpu,
@@ -278,6 +284,70 @@ def test_a_training_that_was_stopped_goes_on_to_the_same(tmp_path, monkeypatch):
     run(tmp_path / "cut", *settings)
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
     assert json.loads((tmp_path / "cut" / "train.json").read_text())["resumed"] == 1
+
+
+# The host runs ahead
+
+
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    """Raise where PyTorch makes the host wait for the GPU."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_wait_is_found():
+    with no_waiting(), pytest.raises(RuntimeError, match="synchroniz"):
+        torch.ones((), device=CUDA).item()
+
+
+@pytest.mark.parametrize("kernels", ["plain", "triton"])
+def test_no_training_step_waits_for_the_gpu(tmp_path, monkeypatch, kernels):
+    step, strict = MuonAdamW.step, ExitStack()
+
+    def watched(self: MuonAdamW, number: int, lr_scale: float) -> None:
+        if number == 4:  # the first ones record what the others replay
+            strict.enter_context(no_waiting())
+        if number == 8:
+            strict.close()
+        step(self, number, lr_scale)
+
+    monkeypatch.setattr(MuonAdamW, "step", watched)
+    always = ("trainer.steps=10", "trainer.log_every=100", "trainer.recurrence_start=0", "trainer.compile=false")
+    with strict:
+        run(tmp_path, *always, f"model.kernels={kernels}", "stages=[train]", "cache=off")
+    assert "train" in {line.get("stage") for line in jsonl.read(tmp_path)}
+
+
+def test_no_training_on_a_chunk_waits_for_the_gpu(tmp_path, monkeypatch):
+    train, trained = ScoreFirst._train, []
+
+    def watched(self: ScoreFirst, *arguments: Any) -> None:
+        with no_waiting() if trained else nullcontext():  # the first chunk records what the others replay
+            train(self, *arguments)
+        trained.append(arguments[-1])
+
+    monkeypatch.setattr(ScoreFirst, "_train", watched)
+    run(tmp_path, "cache=off", "data.val_tokens=2049", "ttt.chunk_tokens=512")
+    assert trained == [0, 1, 2]
+
+
+def test_no_window_waits_for_the_gpu():
+    config = composed("experiment=tiny", "evaluation.batch_tokens=512", "model.kernels=triton")
+    model = build(config["model"]).to(CUDA)
+    table = ByteTable(np.ones(320, np.int16), np.zeros(320, bool), np.zeros(320, bool))
+    stream = Stream.of(np.random.default_rng(0).integers(320, size=2049), table, CUDA)
+    sliding = build(config["evaluation"])
+    windows = sliding.windows(stream.num_targets, model.seq_len)
+    reader = Reader(sliding.batch_tokens, torch.float32)
+    once = list(reader.losses(model, stream, windows))  # records
+    with no_waiting():
+        again = list(reader.losses(model, stream, windows))
+    assert len(once) > 2
+    torch.testing.assert_close(torch.cat(again), torch.cat(once))
 
 
 # Numbers that are not finite

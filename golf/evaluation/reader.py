@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from golf.device import autocast
+from golf.device import autocast, sent
 from golf.evaluation.stream import Stream
 from golf.evaluation.windows import Windows
 from golf.model.gpt import GPT
@@ -25,12 +25,11 @@ class Reader:
     @torch.no_grad()
     def losses(self, model: GPT, stream: Stream, windows: Windows) -> Iterator[Tensor]:
         """Nats of the windows' scored targets, in order, a batch of windows at a time: float32 (targets,)."""
-        device = stream.tokens.device
         at_once = max(self.batch_tokens // windows.seq_len, 1)
         for begin in range(0, len(windows), at_once):
             batch = windows[begin : begin + at_once]
             ids, targets = stream.sequences(batch.start, windows.seq_len)
-            scored = torch.from_numpy(batch.positions()).to(device, non_blocking=True)
+            scored = sent(batch.positions(), ids.device)
             yield self.nats(self.logits(model, ids, scored), targets.flatten()[scored])
 
     def logits(self, model: GPT, ids: Tensor, scored: Tensor) -> Tensor:
