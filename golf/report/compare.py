@@ -18,7 +18,7 @@ from golf.report.page import write_page
 from golf.report.plots import draw
 from golf.report.runs import Run, differing, read_runs
 from golf.report.statistics import paired
-from golf.report.variants import by_seed, variants
+from golf.report.variants import by_seed, latest, variants
 from golf.report.wandb_summary import log_deltas
 
 WANDB = "golf.tracker.wandb.Wandb"
@@ -38,7 +38,8 @@ def report(
     if metric == "val_loss" and not alike:
         raise UserError(why_bits_per_byte(runs))
     old = None if baseline is None else read_baseline(RECORD if baseline == "record" else Path(baseline))
-    of = variants(runs)
+    all_of = variants(runs)
+    of = {name: latest(same) for name, same in all_of.items()}
     reference = next(iter(of)) if reference is None else reference
     if reference not in of:
         raise UserError(no_such("variant", "--reference", reference, of))
@@ -49,8 +50,8 @@ def report(
         *([tables.differences(found, reference, metric)] if found else []),
         *([] if old is None else [tables.against(old, of)]),
     ]
-    rest = [tables.each_run(of), tables.seconds(of)]
-    warnings = flags(of, without, old) + ([] if alike else [why_bits_per_byte(runs)])
+    rest = [tables.each_run(all_of), tables.seconds(of)]
+    warnings = flags(all_of, without, old) + ([] if alike else [why_bits_per_byte(runs)])
     console = Console(width=WIDTH)
     for table in first + rest:
         console.print(_rich(table))

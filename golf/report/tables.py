@@ -8,7 +8,7 @@ from golf.limits import RECORD_MARGIN_NATS, RECORD_P, TOTAL_BYTES
 from golf.report.baseline import Baseline
 from golf.report.runs import Run
 from golf.report.statistics import Difference, Spread, gain, spread
-from golf.report.variants import by_seed, variants
+from golf.report.variants import by_seed, latest, variants
 
 Variants = Mapping[str, Sequence[Run]]
 NOTHING = "–"
@@ -145,7 +145,7 @@ def _by_stages(of: Variants, stages: Iterable[str]) -> dict[str, list[Run]]:
     """One run for each seed of what the stages made; runs in which none of them is known are left out."""
     runs = [run for of_variant in of.values() for run in of_variant if all(stage in run.records for stage in stages)]
     groups = frozenset(group for run in runs for stage in stages for group in run.records[stage]["config"])
-    return {name: list({run.seed: run for run in same}.values()) for name, same in variants(runs, groups).items()}
+    return {name: latest(same) for name, same in variants(runs, groups).items()}
 
 
 def _mean_sizes(runs: Sequence[Run]) -> dict[str, float]:

@@ -21,9 +21,14 @@ def variants(runs: Sequence[Run], groups: frozenset[str] | None = None) -> dict[
     return found
 
 
+def latest(runs: Sequence[Run]) -> list[Run]:
+    """One run for each seed of a variant: of two with one seed the later one counts."""
+    return list({run.seed: run for run in runs}.values())
+
+
 def by_seed(runs: Sequence[Run], metric: str = "val_bpb") -> dict[int, float]:
-    """A variant's scores by seed. Of two runs with one seed the later one counts."""
-    return {run.seed: run.results[metric] for run in runs}
+    """A variant's scores by seed."""
+    return {run.seed: run.results[metric] for run in latest(runs)}
 
 
 def _names(runs: Sequence[Run], groups: frozenset[str] | None) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import yaml
@@ -196,8 +197,18 @@ def test_runs_without_a_score_are_named(copy, capsys, tmp_path):
 
 
 def test_a_seed_that_ran_twice(sweep, copy, tmp_path, capsys):
+    def worse(results: dict) -> None:
+        results["val_bpb"] += 1
+        for stage in ("prequant", "quantized", "sliding", "ttt"):
+            results[stage]["val_bpb"] += 1
+
+    change(copy / "score_first-42", worse)
     _, printed = written([sweep, copy], tmp_path, capsys)
     assert f"{TTT}: seed 42 ran 2 times; the last one counts" in printed
+    row = printed.split(TTT)[1]  # the scores come first
+    of_seeds = [json.loads((copy / f"score_first-{seed}" / "results.json").read_text()) for seed in SEEDS]
+    for stage in ("prequant", "quantized", "sliding", "ttt"):
+        assert f"{fmean(results[stage]['val_bpb'] for results in of_seeds):.5f}" in row
 
 
 @pytest.mark.usefixtures("wandb_home", "fresh_wandb")
