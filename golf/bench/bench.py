@@ -96,7 +96,7 @@ def _table(found: dict[str, Any]) -> Table:
     table = Table(
         title=f"{found['device']['name']}, kernels {found['kernels']}, attention {found['attention']}",
         title_justify="left",
-        caption=f"Medians of {found['repeats']}; × is how many times better than the plain path.",
+        caption=f"Medians of up to {found['repeats']}; × is how many times better than the plain path.",
         caption_justify="left",
         box=SIMPLE_HEAD,
     )
