@@ -32,7 +32,7 @@ def pick_device(name: str, threads: int | None) -> torch.device:
     return torch.device("cuda", dist.local_rank())
 
 
-def sent(array: np.ndarray, device: torch.device) -> Tensor:
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     """The array on the device. To a GPU it goes from pinned memory: the host does not wait for what the GPU has to do
     before."""
     tensor = torch.from_numpy(array)

@@ -4,19 +4,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from golf.bench.subjects import ON_REQUEST, SUBJECTS
+from golf.bench.subjects import KNOWN, SUBJECTS
 from golf.command import exit_code
 from golf.config.names import no_such
 from golf.errors import UserError, require
 
 
 def main() -> int:
-    known = SUBJECTS | ON_REQUEST
-    width = max(map(len, known))
+    width = max(map(len, KNOWN))
     parser = argparse.ArgumentParser(
         prog="python -m golf.bench",
         description=__doc__,
-        epilog="rows:\n" + "\n".join(f"  {name:{width}}  {what}" for name, what in known.items()),
+        epilog="rows:\n" + "\n".join(f"  {name:{width}}  {what}" for name, what in KNOWN.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("overrides", nargs="*", help="as of a run: experiment=record model.kernels=auto")
@@ -29,14 +28,13 @@ def main() -> int:
 
 def _bench(arguments: argparse.Namespace) -> int:
     wanted = list(SUBJECTS) if arguments.only is None else arguments.only.split(",")
-    known = SUBJECTS | ON_REQUEST
     for name in wanted:
-        if name not in known:
-            raise UserError(no_such("row", "--only", name, known))
+        if name not in KNOWN:
+            raise UserError(no_such("row", "--only", name, KNOWN))
     require(arguments.repeats > 0, f"--repeats {arguments.repeats}: must be at least 1")
     from golf.bench.bench import bench  # imports torch, which --help does not need
 
-    subjects = [name for name in known if name in wanted]
+    subjects = [name for name in KNOWN if name in wanted]
     return 0 if bench(arguments.overrides, subjects, arguments.repeats, arguments.output) else 1
 
 

@@ -17,3 +17,4 @@ SUBJECTS = {
 
 # Only if it is named: a record trains for minutes, on data that the other subjects do without.
 ON_REQUEST = {"whole": "the configured job: losses, scores, bytes and seconds (only if it is named)"}
+KNOWN = SUBJECTS | ON_REQUEST

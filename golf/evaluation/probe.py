@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from golf import dist
-from golf.device import sent
+from golf.device import to_device
 from golf.evaluation.ledger import IllegalScore
 from golf.evaluation.reader import Reader
 from golf.evaluation.stream import Stream
@@ -73,7 +73,7 @@ class ProbeAt:
         changed.tokens[here + 1 :] = (changed.tokens[here + 1 :] + 1) % vocabulary  # the target here and what follows
         losses, others = (torch.cat(list(reader.losses(model, each, every))) for each in (as_it_is, changed))
         positions = torch.cat([torch.arange(*ends) for ends in zip(start, every.end, strict=True)]).to(losses.device)
-        scored = positions >= sent(np.repeat(windows.first - begin, lengths), losses.device)
+        scored = positions >= to_device(np.repeat(windows.first - begin, lengths), losses.device)
         if not losses[scored].isfinite().all():
             return  # whoever takes the score says so
         moved = torch.where(positions < here, _apart(losses, others), 0.0)
@@ -85,7 +85,7 @@ class ProbeAt:
         ids, _ = as_it_is.sequences(start, seq_len)
         # Of all positions, as above: another number of rows may be rounded another way.
         flat = int(lengths[:row].sum()) + at
-        logits = reader.logits(model, ids, sent(every.positions(), ids.device))[flat : flat + 1]
+        logits = reader.logits(model, ids, to_device(every.positions(), ids.device))[flat : flat + 1]
         words = torch.arange(vocabulary, device=ids.device)
         nats = torch.cat([reader.nats(logits.expand(len(some), -1), some) for some in words.split(ROWS_AT_ONCE)])
         total = (-nats.double()).exp().sum()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from golf.device import autocast, sent
+from golf.device import autocast, to_device
 from golf.evaluation.stream import Stream
 from golf.evaluation.windows import Windows
 from golf.model.gpt import GPT
@@ -29,7 +29,7 @@ class Reader:
         for begin in range(0, len(windows), at_once):
             batch = windows[begin : begin + at_once]
             ids, targets = stream.sequences(batch.start, windows.seq_len)
-            scored = sent(batch.positions(), ids.device)
+            scored = to_device(batch.positions(), ids.device)
             yield self.nats(self.logits(model, ids, scored), targets.flatten()[scored])
 
     def logits(self, model: GPT, ids: Tensor, scored: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from golf.data.tokenizer import ByteTable
-from golf.device import sent
+from golf.device import to_device
 from golf.errors import require
 
 
@@ -46,7 +46,7 @@ class Stream:
     def sequences(self, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (len(starts), length) from each start; past the stream's end its last token repeats."""
         device = self.tokens.device
-        index = sent(starts, device)[:, None] + torch.arange(length + 1, device=device)
+        index = to_device(starts, device)[:, None] + torch.arange(length + 1, device=device)
         rows = self.tokens[index.clamp_max(self.num_targets)]
         return rows[:, :-1], rows[:, 1:]
 

@@ -14,7 +14,7 @@ from golf.bench import growth, stages
 from golf.bench.__main__ import main
 from golf.bench.optimizer import average_one_by_one, step_one_by_one
 from golf.bench.row import Row
-from golf.bench.subjects import ON_REQUEST, SUBJECTS
+from golf.bench.subjects import KNOWN, SUBJECTS
 from golf.build import build
 from golf.train.ema import EMA
 
@@ -189,6 +189,6 @@ def test_help_shows_the_rows_and_imports_nothing_heavy() -> None:
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "golf" in imported
     assert not {"torch", "numpy", "rich", "hydra", "omegaconf"} & imported
-    for name, what in (SUBJECTS | ON_REQUEST).items():
+    for name, what in KNOWN.items():
         assert name in done.stdout
         assert what in done.stdout
