@@ -8,7 +8,7 @@ from golf.errors import UserError
 Stamp = tuple[int, int, int]
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Path | str) -> str:
     """SHA-256 of a file's content, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

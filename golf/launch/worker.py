@@ -5,7 +5,6 @@ can go on, or 1; what went wrong lies in the file that torch's launchers name in
 """
 
 import faulthandler
-import json
 import os
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from golf import dist
+from golf.atomic import write_json
 from golf.errors import Stopped, UserError
 from golf.launch.task import Task
 
@@ -65,7 +65,7 @@ def report(error: BaseException) -> None:
     now = time.time()
     extra = {"py_callstack": "".join(traceback.format_exception(error)), "timestamp": str(int(now)), "time": now}
     message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    Path(path).write_text(json.dumps({"message": {"message": message, "extraInfo": extra}}), encoding="utf-8")
+    write_json(Path(path), {"message": {"message": message, "extraInfo": extra}})  # the launcher may end this meanwhile
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Log(Listener):
         self.line(stage, {"step": step} | values)
 
 
-def main(config: dict[str, Any], script: Path) -> None:
+def main(config: dict[str, Any], script: str) -> None:
     """Train, quantize and evaluate as `config` says, or evaluate an artifact alone; under torchrun on every rank.
 
     config: of the groups that stages build, and the root keys seed, device, attention and threads; `script` is the file
@@ -57,7 +57,7 @@ def main(config: dict[str, Any], script: Path) -> None:
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=config["seed"])
-    parser.add_argument("--data", default="data", help="with shards and tokenizer")
+    parser.add_argument("--data", default="data", help="shards and tokenizer")
     parser.add_argument("--evaluate", metavar="ARTIFACT", help="score it alone")
     asked = parser.parse_args()
     for pattern in (config["data"][key] for key in ("tokenizer", "train_glob", "val_glob")):
@@ -76,7 +76,7 @@ def main(config: dict[str, Any], script: Path) -> None:
         log.line("config", config)
         directory.mkdir(exist_ok=True)
     dist.barrier()
-    code_bytes = script.stat().st_size
+    code_bytes = os.stat(script).st_size
     files, stages = RunFiles(directory, asked.evaluate), STAGES[2 if asked.evaluate else 0 :]
     results = run(config, files, stages, TOTAL_BYTES - code_bytes, events)
     if dist.is_main():
