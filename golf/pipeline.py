@@ -14,6 +14,7 @@ import yaml
 from golf import dist, results
 from golf.atomic import replacing, write_json
 from golf.build import build
+from golf.cache.accounts import byte_account
 from golf.cache.key import stage_key
 from golf.cache.stage_cache import NoCache, Recorder, keep, serve
 from golf.data.digest import sha256
@@ -90,7 +91,7 @@ def _run_all(
     console = Console()
     early = Early(console if dist.is_main() else Listener())
     started = time.perf_counter()
-    work = _open(config, choices, files, device, attend, early)
+    work, account = _open(config, choices, files, device, attend, early)
     if tokenizer not in (None, work.data_digests["tokenizer"]["sha256"]):
         raise UserError(f"{source}: was made with another tokenizer than {work.dataset.tokenizer}; give it its data")
     for stage in stages:
@@ -121,6 +122,7 @@ def _run_all(
             records,
             choices=_choices(choices, records),
             unigram=unigram(work.stream),
+            account=account,
             stage_seconds=seconds,
             code_bytes=TOTAL_BYTES - work.room,
             provenance=facts,
@@ -144,8 +146,8 @@ def _open(
     device: torch.device,
     attend: Attend,
     events: Listener,
-) -> Work:
-    """Open the data and see that it fits the model; pack the code."""
+) -> tuple[Work, dict[str, Any]]:
+    """Open the data and see that it fits the model, and that its bytes are those of its text; pack the code."""
     dataset = build(config["data"]).open(events)
     model = config["model"]
     digests = None
@@ -155,8 +157,11 @@ def _open(
         digests = dataset.digests()
     digests = dist.main_says(digests)
     room = dist.main_says(TOTAL_BYTES - len(pack(config, digests)) if dist.is_main() else None)
-    stream = Stream.of(dataset.validation(model["seq_len"]), dataset.byte_table, device)
-    return Work(config, choices, files, dataset, digests, stream, device, attend, ProbeAt, room, events)
+    tokens = dataset.validation(model["seq_len"])
+    stream = Stream.of(tokens, dataset.byte_table, device)
+    account = byte_account(dataset.tokenizer, tokens, stream.target_bytes) if dist.is_main() else None
+    work = Work(config, choices, files, dataset, digests, stream, device, attend, ProbeAt, room, events)
+    return work, dist.main_says(account)
 
 
 def _tokens(work: Work, split: str) -> int:

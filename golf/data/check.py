@@ -1,17 +1,18 @@
 """The byte accounts of files: of documents, or of token shards without their source text."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from sentencepiece import SentencePieceProcessor
 
-from golf.data.accounting import Account, Accountant, Unexplained, documents
+from golf.data.accounting import Accountant
 from golf.data.documents import read_documents
+from golf.data.normalization import TextAccount, account_text
 from golf.data.shard import read_shard, require_vocabulary
-from golf.data.tokenizer import read_byte_table
+from golf.data.tokenizer import ByteTable, read_byte_table
 from golf.errors import require
+
+Row = tuple[str, str, str]
 
 
 def check(tokenizer: Path, files: list[Path]) -> str:
@@ -22,42 +23,38 @@ def check(tokenizer: Path, files: list[Path]) -> str:
     table of the tokenizer does not count what it should.
     """
     table = read_byte_table(tokenizer)
-    accountant = Accountant(SentencePieceProcessor(model_file=str(tokenizer)), table)
-    bos = accountant.model.bos_id()
-    require(bos >= 0, f"{tokenizer}: has no BOS, which begins each document")
+    accountant = Accountant(tokenizer)
     shards = [file for file in files if file.suffix == ".bin"]
     require(not shards or shards == files, "give either token shards (.bin) or documents, not both")
-    found: Iterator[tuple[str, Any]] = (
-        _in_shards(files, tokenizer, table.vocab_size, bos) if shards else read_documents(files)
-    )
-    account: Callable[[Any], Account] = accountant.of_tokens if shards else accountant.of_text
-    total = Account()
-    for name, document in found:
-        try:
-            total += account(document)
-        except Unexplained as error:
-            raise Unexplained(f"{name}: {error}") from error
-    require(total.documents > 0, f"{files[0]}: there is no document to check")
-    return _table(total, with_text=not shards)
+    return _of_shards(accountant, table, files) if shards else _of_documents(accountant, table, files)
 
 
-def _in_shards(files: list[Path], tokenizer: Path, vocab_size: int, bos: int) -> Iterator[tuple[str, np.ndarray]]:
+def _of_shards(accountant: Accountant, table: ByteTable, files: Sequence[Path]) -> str:
     for file in files:
-        require_vocabulary(file, vocab_size, tokenizer)
-    start = 0
-    for number, document in enumerate(documents(np.concatenate([read_shard(file) for file in files]), bos), 1):
-        yield f"document {number}, from token {start} of the shards on", document
-        start += len(document)
+        require_vocabulary(file, table.vocab_size, accountant.tokenizer)
+    tokens = np.concatenate([read_shard(file) for file in files])
+    account = accountant.of_stream(tokens, table.target_bytes(tokens))
+    rows = [("counted", f"{account['documents']:,}", f"{account['text_bytes']:,}")]
+    return _table(rows, account["tokens"], account["text_bytes"])
 
 
-def _table(total: Account, *, with_text: bool) -> str:
-    rows = [("counted", f"{total.documents:,}", f"{total.counted:,}")]
-    if with_text:
-        rows[:0] = [
-            ("text", f"{total.documents:,}", f"{total.text:,}"),
-            ("white space normalised", f"{total.respaced:,}", f"{total.white_space:+,}"),
-            ("other characters normalised", f"{total.rewritten:,}", f"{total.characters:+,}"),
-        ]
+def _of_documents(accountant: Accountant, table: ByteTable, files: Sequence[Path]) -> str:
+    model = accountant.model
+    start = model.bos_id() if model.bos_id() >= 0 else model.eos_id()
+    require(start >= 0, f"{accountant.tokenizer}: has neither BOS nor EOS, which part documents")
+    total = TextAccount()
+    for name, text in read_documents(files):
+        total += account_text(accountant, table, start, text, name)
+    require(total.documents > 0, f"{files[0]}: there is no document to check")
+    rows = [
+        ("text", f"{total.documents:,}", f"{total.text:,}"),
+        ("white space normalised", f"{total.respaced:,}", f"{total.white_space:+,}"),
+        ("other characters normalised", f"{total.rewritten:,}", f"{total.characters:+,}"),
+        ("counted", f"{total.documents:,}", f"{total.counted:,}"),
+    ]
+    return _table(rows, total.tokens, total.counted)
+
+
+def _table(rows: Sequence[Row], tokens: int, size: int) -> str:
     lines = [f"{name:<27}{number:>11}{size:>17}" for name, number, size in [("", "documents", "bytes"), *rows]]
-    each = f"{total.counted / total.tokens:.4f} bytes per token"
-    return "\n".join([*lines, f"{total.tokens:,} tokens, a BOS for each document among them: {each}"])
+    return "\n".join([*lines, f"{tokens:,} tokens with what parts documents: {size / tokens:.4f} bytes per token"])

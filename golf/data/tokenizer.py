@@ -18,13 +18,15 @@ SPACE = "▁"  # how SentencePiece writes a space
 class ByteTable:
     """Bytes of normalised text per token id; three arrays of the vocabulary's length.
 
-    Summed over a document that follows a BOS, `bytes_of` is the UTF-8 length of its decoded text (golf.data.accounting
-    checks it): where the model puts a space before the first word, the BOS, a boundary, takes it off the count again.
+    Summed over a document that follows a BOS, `target_bytes` is the UTF-8 length of its decoded text
+    (golf.data.accounting checks it): where the model puts a space before the first word, the BOS, a boundary, takes it
+    off the count again.
     """
 
     base_bytes: np.ndarray  # int16: UTF-8 length without a leading "▁"; 1 for a byte, 0 for a boundary
     has_leading_space: np.ndarray  # bool: the piece starts with "▁"
     is_boundary: np.ndarray  # bool: control, unknown and unused ids, which are no text
+    space: tuple[int, ...] = (-1, -1, -1)  # the ids of the bytes of "▁"; of no token, where bytes are no tokens
 
     @property
     def vocab_size(self) -> int:
@@ -34,6 +36,19 @@ class ByteTable:
         """Bytes (int64) of each target id that stands after the `previous` id; both of one shape."""
         space = self.has_leading_space[target] & ~self.is_boundary[previous]
         return self.base_bytes[target].astype(np.int64) + space
+
+    def target_bytes(self, tokens: np.ndarray) -> np.ndarray:
+        """Bytes (n,) int64 of all tokens (n + 1,) of a stream but the first.
+
+        Where "▁" is no piece, a space comes as the three bytes of "▁"; the first of them counts for it.
+        """
+        counts = self.bytes_of(tokens[:-1], tokens[1:])
+        first, second, third = self.space
+        at = np.flatnonzero((tokens[:-2] == first) & (tokens[1:-1] == second) & (tokens[2:] == third))
+        counts[at] = counts[at + 1] = 0  # of the second byte, and of the third
+        at = at[at > 0]
+        counts[at - 1] = ~self.is_boundary[tokens[at - 1]]
+        return counts
 
 
 def read_byte_table(path: Path) -> ByteTable:
@@ -49,6 +64,7 @@ def read_byte_table(path: Path) -> ByteTable:
         base_bytes=np.array([1 if model.is_byte(i) else _length(text[i]) for i in ids], np.int16),
         has_leading_space=np.array([piece.startswith(SPACE) for piece in text], bool),
         is_boundary=np.array(boundary, bool),
+        space=tuple(model.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE.encode()),  # of no bytes: the unknown id
     )
 
 

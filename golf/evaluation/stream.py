@@ -33,7 +33,7 @@ class Stream:
     def of(cls, tokens: np.ndarray, byte_table: ByteTable, device: torch.device) -> "Stream":
         """The stream of tokens (n + 1,) on a device."""
         on_device = torch.from_numpy(tokens.astype(np.int64)).to(device)
-        return cls(on_device, byte_table.bytes_of(tokens[:-1], tokens[1:]))
+        return cls(on_device, byte_table.target_bytes(tokens))
 
     @property
     def num_targets(self) -> int:

@@ -13,6 +13,7 @@ import torch
 
 from golf import dist
 from golf.build import build
+from golf.data.accounting import Accountant, Unexplained
 from golf.data.digest import sha256
 from golf.device import peak_memory, pick_device, reset_peak_memory
 from golf.evaluation.stream import Stream
@@ -78,7 +79,10 @@ def main(config: dict[str, Any], script: str) -> None:
     dist.barrier()
     code_bytes = os.stat(script).st_size
     files, stages = RunFiles(directory, asked.evaluate), STAGES[2 if asked.evaluate else 0 :]
-    results = run(config, files, stages, TOTAL_BYTES - code_bytes, events)
+    try:
+        results = run(config, files, stages, TOTAL_BYTES - code_bytes, events)
+    except Unexplained as error:
+        parser.error(str(error))
     if dist.is_main():
         log.line("artifact", {"sha256": sha256(files.get(ARTIFACT))})
         log.line("score", score(results, code_bytes))
@@ -101,11 +105,14 @@ def run(
     attention, attend = choose(config["attention"], device)
     dataset = build(config["data"]).open(events)
     tokenizer = {"sha256": sha256(dataset.tokenizer)}
-    stream = Stream.of(dataset.validation(config["model"]["seq_len"]), dataset.byte_table, device)
+    tokens = dataset.validation(config["model"]["seq_len"])
+    stream = Stream.of(tokens, dataset.byte_table, device)
+    account = Accountant(dataset.tokenizer).of_stream(tokens, stream.target_bytes)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     files_of = {"train": len(dataset.train_files), "val": [sha256(file) for file in dataset.val_files]}
     events.event("machine", device=name, ranks=dist.world_size(), torch=torch.__version__, attention=attention)
-    events.event("data", **files_of, targets=stream.num_targets, tokenizer=tokenizer["sha256"])
+    told = {"targets": stream.num_targets, "tokenizer": tokenizer["sha256"], "account": account}
+    events.event("data", **files_of, **told)
     work = Work(config, {}, files, dataset, {"tokenizer": tokenizer}, stream, device, attend, None, room, events)
     results = {}
     for stage in (kind() for kind in stages):
