@@ -41,6 +41,7 @@ def audit(seeds: Sequence[Seed], script_sha256: str) -> Audit:
         [
             *_probed(facts),
             *ledgers(facts, [seed.run.val_targets for seed in seeds]),
+            account([seed.run.results.get("account") for seed in seeds]),
             *budgets([seed.figures for seed in seeds]),
             *_provenance(seeds),
             referee([seed.run.config["evaluation"] for seed in seeds]),
@@ -77,6 +78,16 @@ def ledgers(facts: Sequence[Mapping[str, Any]], targets: Sequence[int | None]) -
         Check("condition 3: score before update", first, ledger if first else "tokens were handed out before"),
         Check("condition 4: one pass", whole, once if whole else "not every target was scored"),
     ]
+
+
+def account(accounts: Sequence[Mapping[str, Any] | None]) -> Check:
+    """accounts: of each seed's stream (golf.data.accounting), or None of a run that made none."""
+    first = accounts[0]
+    held = first is not None and not differing(accounts) and first["table_bytes"] == first["text_bytes"]
+    found = "a run has none, or another; run again"
+    if held and first is not None:
+        found = "{text_bytes:,} of {tokens:,} tokens, by the table and by the decoded text".format(**first)
+    return Check("bytes: by the text", held, found)
 
 
 def budgets(figures: Sequence[Mapping[str, float]]) -> list[Check]:
@@ -154,8 +165,10 @@ def _data(seeds: Sequence[Seed]) -> Check:
 
 
 def _same_data(seed: Seed) -> bool:
-    """Whether the script read the tokenizer, the validation shards and as many training shards as the run did."""
+    """Whether the script read the tokenizer, the validation shards and as many training shards as the run did, and
+    counted the same bytes."""
     assert seed.log is not None
     data = seed.run.results["provenance"]["data"]
     told = {"train": len(data["train"]), "val": [shard["sha256"] for shard in data["val"]]}
-    return seed.log.data == {**told, "targets": seed.run.val_targets, "tokenizer": data["tokenizer"]["sha256"]}
+    made = {"tokenizer": data["tokenizer"]["sha256"], "account": seed.run.results.get("account")}
+    return seed.log.data == {**told, "targets": seed.run.val_targets, **made}

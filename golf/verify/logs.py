@@ -102,11 +102,12 @@ def _together(logs: list[ScriptLog]) -> Iterator[Finding]:
 
 
 def _bytes_per_token(logs: list[ScriptLog]) -> Finding:
-    """All whole passes of all logs go over one text, so nats per token and bits per byte always have one ratio."""
+    """All whole passes go over the targets and the bytes of the account, so these are the ratio of their scores."""
     found = [(log, name, one["val_loss"] / math.log(2) / one["val_bpb"]) for log in logs for name, one in _scores(log)]
-    (_, _, first), *_ = found
-    wrong = [f"{log.path.name} {name}" for log, name, one in found if not math.isclose(one, first, rel_tol=RELATIVE)]
-    told = f"{first:.6f} in {len(found)} scores" if not wrong else f"{first:.6f}, and another in {', '.join(wrong)}"
+    data = logs[0].data
+    due = data["account"]["text_bytes"] / data["targets"]
+    wrong = [f"{log.path.name} {name}" for log, name, one in found if not math.isclose(one, due, rel_tol=RELATIVE)]
+    told = f"{due:.6f} in {len(found)} scores" if not wrong else f"{due:.6f}, and another in {', '.join(wrong)}"
     return judged("logs: bytes per token", not wrong, told)
 
 

@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from golf.data.accounting import Accountant
+from golf.data.dataset import Dataset
 from golf.data.digest import sha256
 from golf.data.shards import Shards
 from golf.errors import UserError, require
@@ -19,7 +21,7 @@ from golf.run_files import ARTIFACT
 from golf.submit.evidence import ScriptLog, read_log
 from golf.submit.folder import SCRIPT
 from golf.verify.artifact import made_by
-from golf.verify.finding import Finding, judged
+from golf.verify.finding import Finding, compare, judged
 from golf.verify.handed import Handed
 from golf.verify.logs import SCORE
 
@@ -37,10 +39,13 @@ def repeated_score(handed: Handed) -> Iterator[Finding]:
         yield Finding("score", "not checked", "needs the shards that were scored: --data DIR")
         return
     try:
-        _check_data(handed, log, handed.data)
+        data = _data(handed, log, handed.data)
     except UserError as error:
         yield Finding("score", "not checked", f"these are not the data of log {seed}: {error}")
         return
+    tokens = data.validation(handed.config["model"]["seq_len"])
+    account = Accountant(data.tokenizer).of_stream(tokens, data.byte_table.target_bytes(tokens))
+    yield from compare("score: bytes", account, log.data["account"])
     again = _evaluated(handed, seed, log.machine["ranks"], handed.data)
     exact = again.machine == log.machine and not torch.cuda.is_available()
     allowed = 0.0 if exact else TOLERANCE
@@ -51,15 +56,16 @@ def repeated_score(handed: Handed) -> Iterator[Finding]:
     yield judged("score", all(difference <= allowed for difference in apart), told)
 
 
-def _check_data(handed: Handed, log: ScriptLog, directory: Path) -> None:
-    """Raise UserError unless the directory has what the log says that it scored."""
+def _data(handed: Handed, log: ScriptLog, directory: Path) -> Dataset:
+    """What the log says that it scored. Raises UserError unless the directory has it."""
     data = handed.config["data"]
-    globs = {key: data[key] for key in ("train_glob", "val_glob", "order")}
+    same = {key: data[key] for key in ("train_glob", "val_glob", "val_tokens", "order")}
     tokenizer = str(directory / data["tokenizer"])
-    found = Shards(path=str(directory), tokenizer=tokenizer, val_tokens=None, seed=None, **globs).open(Listener())
+    found = Shards(path=str(directory), tokenizer=tokenizer, seed=None, **same).open(Listener())
     require(sha256(found.tokenizer) == log.data["tokenizer"], f"{tokenizer} has another digest")
-    same = [sha256(file) for file in found.val_files] == log.data["val"]
-    require(same, f"the shards {data['val_glob']} in {directory} have other digests")
+    val = [sha256(file) for file in found.val_files]
+    require(val == log.data["val"], f"the shards {data['val_glob']} in {directory} have other digests")
+    return found
 
 
 def _evaluated(handed: Handed, seed: int, ranks: int, data: Path) -> ScriptLog:

@@ -6,7 +6,7 @@ from datetime import date
 from itertools import zip_longest
 
 from golf.errors import require
-from golf.submit.audit import Audit, Check, budgets, facts_of_final, ledgers, referee
+from golf.submit.audit import Audit, Check, account, budgets, facts_of_final, ledgers, referee
 from golf.submit.audit import logs as logs_hold
 from golf.submit.evidence import figures
 from golf.submit.folder import COMPLIANCE, README, SUBMISSION, About, Told, digest, readme, submission
@@ -86,6 +86,7 @@ def _audit(handed: Handed) -> Audit:
         [
             *map(of_runs, PROBED),
             *ledgers(facts, [log.data["targets"] for log in logs.values()]),
+            account([log.data.get("account") for log in logs.values()]),
             *budgets(list(_figures(handed).values())),
             *map(of_runs, PROVENANCE),
             referee([handed.config["evaluation"]]),

@@ -1,230 +1,193 @@
-"""Byte accounts: what is counted is what is decoded, every change of the text is explained, and errors are found."""
-
-import json
-import unicodedata
-from dataclasses import replace
-from functools import reduce
-from operator import add
+"""The byte account of a stream: the bytes of the text, by decoding it, and a line about what has none."""
 
 import numpy as np
 import pytest
+from data.counting import Counting, train, with_unused, without_space_piece
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
-from golf.data.accounting import Account, Accountant, Unexplained, documents
+from golf.data.accounting import Accountant, Unexplained
 from golf.data.fixture import Fixture
-from golf.data.prepare import Settings, train_tokenizer
 from golf.data.shard import read_shard
-from golf.data.tokenizer import read_byte_table
 from golf.events import Listener
 
-TEXT = "the quick brown fox jumps over the lazy dog and then the dog jumps over the fox again " * 4
 SHIPPED = Fixture(val_tokens=None, seed=None, order="global").open(Listener())
-EXACT = ("small", "shipped")  # made by golf.data.prepare: decoding gives back the text
-ALL = (*EXACT, "sp8192", "phrases")
-
-SPACES = ["▁", " ", "   ", "\t", "\n\n", "\r\n", "\u00a0", "\u3000", "\u2028", "\x0b", "\x1c", "\x85"]
-CHANGED = ["½", "…", "ﬁ", "™", "℃", "´", "ｶﾞ", "e\u0301"]
-CONTROLS = ["\x00", "\x01", "\x7f", "\u200b", "\u200d", "\ufeff", "\ufffd", "\U000e0001"]
-PLAIN = ["the", " dog", "the lazy dog", "x", "日本", "ж", "😀", "👩‍👩‍👧", "ȩ\u0323\u0301"]
-fuzz = settings(deadline=None)
-anything = st.lists(st.text(max_size=8) | st.sampled_from(SPACES + CHANGED + CONTROLS + PLAIN), max_size=12).map(
-    "".join
-)
-
-
-def accountant(path) -> Accountant:
-    return Accountant(SentencePieceProcessor(model_file=str(path)), read_byte_table(path))
-
-
-@pytest.fixture(scope="module")
-def train(tmp_path_factory):
-    """Trains a small tokenizer with SentencePiece's own defaults, but for what is given."""
-
-    def trained(**settings):
-        path = tmp_path_factory.mktemp("trained") / "tokenizer.model"
-        settings = {"byte_fallback": True, "vocab_size": 290, "model_type": "bpe", "minloglevel": 2} | settings
-        with open(path, "wb") as file:
-            SentencePieceTrainer.train(sentence_iterator=iter([TEXT]), model_writer=file, **settings)
-        return accountant(path)
-
-    return trained
+EXACT = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+SYMBOLS = {"user_defined_symbols": ["<x>", "▁of▁the", "é"], "control_symbols": ["<sep>"], "vocab_size": 300}
+TOKENIZERS = {
+    "usual": {},
+    "exact": EXACT,
+    "no dummy prefix": {"add_dummy_prefix": False},
+    "exact without dummy prefix": {**EXACT, "add_dummy_prefix": False},
+    "symbols": SYMBOLS,
+    "exact with symbols": {**EXACT, **SYMBOLS},
+    "phrases": {"split_by_whitespace": False, "vocab_size": 350},
+    "suffix": {"treat_whitespace_as_suffix": True, "add_dummy_prefix": False},
+    "no fallback": {"byte_fallback": False, "vocab_size": 50},
+    "unigram": {"model_type": "unigram", "vocab_size": 287},
+}
+WORDS = ["the", "dog", "x", " ", "  ", "▁", "\n", "½", "日本", "é", "\ufffd", "<x>", "of the", "<sep>", "😀"]
+texts = st.lists(st.text(max_size=4) | st.sampled_from(WORDS), max_size=8).map("".join)
 
 
 @pytest.fixture(scope="module")
-def accountants(tmp_path_factory, sp8192, train):
-    small = tmp_path_factory.mktemp("small") / "tokenizer.model"
-    settings = Settings(vocab_size=300, character_coverage=1.0, split_digits=True, train_shards=1)
-    small.write_bytes(train_tokenizer([TEXT], settings))
-    return {
-        "small": accountant(small),
-        "shipped": accountant(SHIPPED.tokenizer),
-        "sp8192": accountant(sp8192),
-        "phrases": train(split_by_whitespace=False, vocab_size=350),  # and it puts a space before the text
-    }
+def tokenizers(tmp_path_factory, sp8192):
+    made = tmp_path_factory.mktemp("made")
+    found = {name: train(made / name, **given) for name, given in TOKENIZERS.items()}
+    for name in ("usual", "exact", "no dummy prefix", "phrases"):
+        found[f"{name}, no space"] = without_space_piece(train(made / f"{name}, no space", **TOKENIZERS[name]))
+    found |= {"sp8192": sp8192, "shipped": SHIPPED.tokenizer}
+    return {name: Counting(path) for name, path in found.items()}
 
 
 def size(text: str) -> int:
     return len(text.encode())
 
 
-def test_a_piece_of_several_words(accountants):
-    model = accountants["phrases"].model
-    assert "▁lazy▁dog" in model.encode("the lazy dog", out_type=str)
-    assert accountants["phrases"].of_text("the lazy dog").counted == 12
+def normalised(counting: Counting, text: str) -> str:
+    text = counting.model.normalize(text)
+    return (text.removeprefix("▁") if counting.accountant.has_dummy_prefix else text).replace("▁", " ")
 
 
-@pytest.mark.parametrize("name", ALL)
-@fuzz
-@given(text=anything)
-def test_any_text_is_counted_and_explained(accountants, name, text):
-    model = accountants[name].model
-    account = accountants[name].of_text(text)
-    ids = model.encode(text)
-    assert account.counted == size(model.decode(ids)) == account.text + account.white_space + account.characters
-    assert account.text == size(text)
-    assert (account.respaced or account.rewritten) == (model.decode(ids) != text)
-    tokens = np.array([model.bos_id(), *ids], np.uint16)
-    assert accountants[name].of_tokens(tokens) == Account(documents=1, tokens=account.tokens, counted=account.counted)
-
-
-@pytest.mark.parametrize("name", EXACT)
-@fuzz
-@given(text=anything)
-def test_our_own_tokenizer_changes_nothing_but_what_it_takes_for_a_space(accountants, name, text):
-    account = accountants[name].of_text(text)
-    assert (account.characters, account.rewritten) == (0, 0)
-    assert account.white_space == -2 * text.count("▁")
-    assert account.respaced == ("▁" in text)
-
-
-@pytest.mark.parametrize("name", ["sp8192", "phrases"])
-@fuzz
-@given(
-    parts=st.lists(st.sampled_from([" ", "▁", "\t", "\n ", "\u3000", "the", "x", "日", "😀", *CHANGED]), max_size=20)
-)
-def test_the_record_s_tokenizer_does_nfkc_and_single_spaces(accountants, name, parts):
-    account = accountants[name].of_text("".join(parts))
-    spaced = " ".join("".join(parts).replace("▁", " ").split())
-    assert account.counted == size(" ".join(unicodedata.normalize("NFKC", spaced).split()))
-    if not set(parts) & set(CHANGED):
-        assert account.white_space == size(spaced) - size("".join(parts))
-        assert account.rewritten == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "white_space", "characters", "respaced", "rewritten"),
-    [
-        ("", 0, 0, 0, 0),
-        ("a b", 0, 0, 0, 0),
-        ("a\nb", 0, 0, 1, 0),
-        (" a \n", -3, 0, 1, 0),
-        ("  ", -2, 0, 1, 0),
-        ("a\u3000▁b", -5, 0, 1, 0),
-        ("1 ½…", 0, 3, 0, 1),
-        ("…", 0, 0, 0, 1),
-        ("a´s\tb", 0, 1, 1, 1),
-        ("a\u200bb", 0, -2, 0, 1),  # no white space to Unicode
-        ("\x01a", 0, -1, 0, 1),
-        ("e\u0301", 0, -1, 0, 1),
-    ],
-)
-def test_changes_of_white_space_and_of_others_are_told_apart(
-    accountants, text, white_space, characters, respaced, rewritten
-):
-    account = accountants["sp8192"].of_text(text)
-    assert (account.white_space, account.characters) == (white_space, characters)
-    assert (account.respaced, account.rewritten) == (respaced, rewritten)
-
-
-def test_documents_of_fineweb(accountants, sp8192_documents):
-    texts = [json.loads(line)["text"] for line in sp8192_documents.read_text().splitlines()]
-    accounts = [accountants["sp8192"].of_text(text) for text in texts]
-    assert sum(accounts, Account()) == Account(
-        documents=10,
-        tokens=4991,
-        counted=15269,
-        text=15264,
-        white_space=-1,
-        characters=6,
-        respaced=9,
-        rewritten=8,
-    )
-    for text, account in zip(texts, accounts, strict=True):
-        assert account.counted == size(" ".join(unicodedata.normalize("NFKC", text).split()))
-
-
-@pytest.mark.parametrize("name", ALL)
-@fuzz
+@settings(deadline=None, max_examples=300)
 @given(data=st.data())
-def test_bytes_that_are_no_characters_count_as_bytes(accountants, name, data):
-    model = accountants[name].model
-    tokens = model.encode(data.draw(anything))
-    for byte in data.draw(st.lists(st.integers(0, 255), max_size=6)):
-        tokens.insert(data.draw(st.integers(0, len(tokens))), model.piece_to_id(f"<0x{byte:02X}>"))
-    pieces = ["A" if model.is_byte(token) else model.id_to_piece(token).replace("▁", " ") for token in tokens]
-    first = pieces[0].startswith(" ") if pieces else False
-    assert accountants[name].of_tokens(np.array(tokens, int)).counted == size("".join(pieces)) - first
+def test_what_is_accepted_is_the_normalised_text(tokenizers, data):
+    """Refused is what has no text or a character that the tokenizer does not know, or begins with a space of its own
+    that the byte table takes for the tokenizer's."""
+    counting = tokenizers[data.draw(st.sampled_from(list(tokenizers)))]
+    documents = data.draw(st.lists(texts, min_size=1, max_size=3))
+    tokens, expected = counting.tokens(*documents), [normalised(counting, text) for text in documents]
+    own_space = not counting.accountant.has_dummy_prefix and any(text.startswith(" ") for text in expected)
+    if own_space or counting.model.unk_id() in tokens or not any(expected):
+        with pytest.raises(Unexplained):
+            counting.of_stream(tokens)
+    else:
+        assert counting.of_stream(tokens) == {
+            "documents": sum(text != "" for text in expected),
+            "tokens": len(tokens),
+            "table_bytes": size("".join(expected)),
+            "text_bytes": size("".join(expected)),
+            "verdict": "pass",
+        }
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_a_document_can_be_cut_anywhere(accountants, name):
-    tokens = np.array(accountants[name].model.encode("the dog 日本, \n 😀 the\ufffdé"), np.uint16)
-    whole = accountants[name].of_tokens(tokens)
-    for cut in range(1, len(tokens)):
-        first, second = (accountants[name].of_tokens(part) for part in (tokens[:cut], tokens[cut:]))
-        space = accountants[name].model.id_to_piece(int(tokens[cut])).startswith("▁")
-        assert first.counted + second.counted + space == whole.counted
-
-
-def test_the_shipped_shards_document_by_document(accountants):
-    for files in (SHIPPED.train_files, SHIPPED.val_files):
-        stream = np.concatenate([read_shard(file) for file in files])
-        total = reduce(add, map(accountants["shipped"].of_tokens, documents(stream, 1)))
-        assert total.documents == (stream == 1).sum()
-        assert total.tokens == len(stream)
-        assert total.counted == SHIPPED.byte_table.bytes_of(stream[:-1], stream[1:]).sum()
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_a_stream_can_be_cut_anywhere(tokenizers, data):
+    """Bytes that are no whole character count one each; the three of a space count one."""
+    counting = tokenizers[data.draw(st.sampled_from(["usual", "exact, no space", "shipped", "sp8192"]))]
+    stray = st.integers(0, 255).map(lambda byte: [counting.model.piece_to_id(f"<0x{byte:02X}>")])
+    parts = data.draw(st.lists(texts.map(counting.tokens) | stray, min_size=1, max_size=6))
+    tokens = np.concatenate([counting.tokens("x the x"), *parts]).astype(np.uint16)
+    start = data.draw(st.integers(0, len(tokens) - 2))
+    end = data.draw(st.integers(start + 2, len(tokens)))
+    whole, cut = counting.table.target_bytes(tokens), counting.table.target_bytes(tokens[start:end])
+    assert abs(whole[start : end - 1].sum() - cut.sum()) <= 4  # a "▁" or the space before a text, at each end
+    if cut.any():
+        assert counting.of_stream(tokens[start:end])["text_bytes"] == cut.sum()
 
 
 @pytest.mark.parametrize(
-    ("stream", "expected"),
+    ("pieces", "expected"),
     [
-        ([1, 5, 6, 1, 7], [[1, 5, 6], [1, 7]]),
-        ([5, 6, 1, 7], [[5, 6], [1, 7]]),
-        ([1, 1, 5, 1], [[1], [1, 5], [1]]),
-        ([5], [[5]]),
-        ([], []),
+        ("<0xE2> <0x96> <0x81> x", [0, 0, 0, 1]),  # the tokenizer's own space before a text
+        ("▁the <0xE2> <0x96> <0x81> x", [3, 1, 0, 0, 1]),
+        ("<0xE2> <0x96> <0x81> <0xE2> <0x96> <0x81> x", [0, 0, 0, 1, 0, 0, 1]),
+        ("▁the <0xE2> <0x96>", [3, 1, 1]),  # the end of the stream
+        ("▁the <0x96> <0x81> <0xE2> <0x96> <0x80>", [3, 1, 1, 1, 1, 1]),
+        ("<0xE2> <0x96> <0x81> </s> <0xE2> <0x96> <0x81>", [0, 0, 0, 0, 0, 0, 0]),
+        ("x </s> <0x96> <0x81>", [1, 0, 1, 1]),
     ],
 )
-def test_a_stream_is_split_at_bos(stream, expected):
-    assert [document.tolist() for document in documents(np.array(stream, np.uint16), 1)] == expected
+def test_a_space_in_bytes(tokenizers, pieces, expected):
+    counting = tokenizers["usual, no space"]
+    tokens = np.array([1, *map(counting.model.piece_to_id, pieces.split())])
+    assert counting.table.target_bytes(tokens).tolist() == expected
+    if any(expected):
+        assert counting.of_stream(tokens)["text_bytes"] == sum(expected)
 
 
-def test_an_eos_may_end_a_document_but_not_stand_inside(accountants):
-    shipped = accountants["shipped"]
-    words, eos = shipped.model.encode("the the"), shipped.model.eos_id()
-    assert shipped.of_tokens(np.array([1, *words, eos])).counted == 7
-    with pytest.raises(Unexplained, match=r"^token 4, '▁the' after '</s>', counts 3 bytes in the table, but adds 4 to"):
-        shipped.of_tokens(np.array([1, *words, eos, *words]))
+def test_a_stream_that_begins_in_a_space(tokenizers):
+    counting = tokenizers["usual, no space"]
+    for pieces, expected in {"<0xE2> <0x96> <0x81> x": [0, 0, 1], "<0x96> <0x81> x": [1, 1], "x ▁the": [4]}.items():
+        tokens = np.array([*map(counting.model.piece_to_id, pieces.split())])
+        assert counting.table.target_bytes(tokens).tolist() == expected
+        assert counting.of_stream(tokens)["text_bytes"] == sum(expected)
+
+
+def test_the_shipped_shards(tokenizers):
+    for files, documents in ((SHIPPED.train_files, 13), (SHIPPED.val_files, 3)):
+        stream = np.concatenate([read_shard(file) for file in files])
+        account = tokenizers["shipped"].of_stream(stream)
+        assert (account["documents"], account["tokens"]) == (documents, len(stream))
+        published = SHIPPED.byte_table.bytes_of(stream[:-1], stream[1:])
+        assert (published == SHIPPED.byte_table.target_bytes(stream)).all()
+        assert published.sum() == account["text_bytes"]
+
+
+@pytest.mark.parametrize("parting", ["{0} a {1}", "a {1}", "{0} {0} a", "{1} {0} a {1}", "{2} a {1} {2}", "a {0} {1}"])
+def test_documents_are_parted_by_any_control_token(tokenizers, parting):
+    counting = tokenizers["symbols"]
+    controls = [[counting.model.piece_to_id(piece)] for piece in ("<s>", "</s>", "<sep>")]
+    stream = []
+    for text in ("the dog", "dog é the", " x"):
+        for part in parting.split():
+            stream += counting.model.encode(text) if part == "a" else controls[int(part[1])]
+    account = counting.of_stream(np.array([1, *stream]))
+    assert (account["documents"], account["text_bytes"]) == (3, 7 + 10 + 1)
+
+
+@pytest.mark.parametrize("lost", ["token 2, '<unk>' after '▁'", "token 2, '▁dog' after '▁the'"])
+def test_text_that_the_tokenizer_loses_is_refused(tmp_path, lost):
+    path = train(tmp_path / "tok.model", byte_fallback=False, vocab_size=50)
+    before = Counting(path).tokens("the fox", "fox")
+    stream = np.append(before, Counting(path).tokens("日" if "unk" in lost else "the dog"))
+    if "unk" not in lost:
+        with_unused(path, "▁dog")  # after the shards were made
+    assert Counting(path).of_stream(before)["documents"] == 2
+    with pytest.raises(Unexplained) as caught:
+        Counting(path).of_stream(stream)
+    where = f"document 3, from token {len(before)} of the stream on"
+    fault = "is unknown to the tokenizer or unused in it, so its text is lost"
+    assert str(caught.value) == f"{path}: {where}: {lost}, {fault}"
+
+
+def test_what_has_no_bytes_to_divide_by(tokenizers, tmp_path):
+    with pytest.raises(Unexplained, match=r"usual: the stream has no text, so there are no bits per byte$"):
+        tokenizers["usual"].of_stream(np.array([1, 1, 2, 1]))
+    suffix = train(tmp_path / "suffix", treat_whitespace_as_suffix=True)  # "the" decodes to "the "
+    with pytest.raises(Unexplained, match=r"suffix: ends each text with a space that is not in it"):
+        Accountant(suffix)
+
+
+def test_a_leading_space_that_is_text_is_refused(tokenizers):
+    """The byte table takes the first word's space for the model's own, and would count a byte too few."""
+    exact = tokenizers["exact without dummy prefix"]
+    assert exact.of_stream(exact.tokens("the dog"))["text_bytes"] == 7
+    with pytest.raises(Unexplained, match=r"document 2, .*: token 1, '▁the' after '<s>', counts 3 bytes .* adds 4 to"):
+        exact.of_stream(exact.tokens("the dog", " the dog"))
 
 
 def _space_as_three_bytes(model, table):
-    return replace(table, base_bytes=table.base_bytes + 2 * table.has_leading_space)
+    return {"base_bytes": table.base_bytes + 2 * table.has_leading_space}
 
 
 def _no_boundary(model, table):
-    return replace(table, is_boundary=np.zeros_like(table.is_boundary))
+    return {"is_boundary": np.zeros_like(table.is_boundary)}
 
 
 def _bytes_as_their_names(model, table):
     names = [len("<0x41>") if model.is_byte(i) else 0 for i in range(table.vocab_size)]
-    return replace(table, base_bytes=np.maximum(table.base_bytes, names))
+    return {"base_bytes": np.maximum(table.base_bytes, names)}
 
 
 def _characters_for_bytes(model, table):
     lengths = [len(model.id_to_piece(i).removeprefix("▁")) for i in range(table.vocab_size)]
-    return replace(table, base_bytes=np.minimum(table.base_bytes, lengths))
+    return {"base_bytes": np.minimum(table.base_bytes, lengths)}
+
+
+def _no_space_in_bytes(model, table):
+    return {"space": (-1, -1, -1)}
 
 
 @pytest.mark.parametrize(
@@ -234,52 +197,27 @@ def _characters_for_bytes(model, table):
         (_space_as_three_bytes, "sp8192", "the the", "token 2, '▁the' after 'the', counts 6 bytes .*, but adds 4 to"),
         (_no_boundary, "shipped", "the the", "token 1, '▁the' after '<s>', counts 4 bytes .*, but adds 3 to"),
         (_bytes_as_their_names, "shipped", "the\nthe", "token 2, '<0x0A>' after '▁the', counts 6 bytes .*, but adds 1"),
-        (
-            _bytes_as_their_names,
-            "sp8192",
-            "the\U0001f9a5",
-            "token 2, '<0xF0>' after 'the', counts 6 bytes .*, but adds 1",
-        ),
+        (_bytes_as_their_names, "sp8192", "the\U0001f9a5", "token 2, '<0xF0>' after 'the', counts 6 .*, but adds 1"),
         (_characters_for_bytes, "sp8192", "don’t", "token 3, '’' after 'on', counts 1 bytes .*, but adds 3 to"),
+        (_no_space_in_bytes, "usual, no space", "the x", "token 4, '<0x81>' after '<0x96>', counts 1 bytes"),
     ],
 )
-def test_a_wrong_table_is_found_with_its_place(accountants, broken, name, text, message):
-    right = accountants[name]
-    wrong = Accountant(right.model, broken(right.model, right.table))
-    tokens = np.array([1, *right.model.encode(text)])
-    for check in (lambda: wrong.of_text(text), lambda: wrong.of_tokens(tokens)):
-        with pytest.raises(Unexplained, match=rf"^{message}"):
+def test_a_wrong_table_is_found_with_its_place(tokenizers, broken, name, text, message):
+    right = tokenizers[name]
+    wrong = right.with_table(**broken(right.model, right.table))
+    for check in (lambda: wrong.of_text(text), lambda: wrong.of_document(right.tokens(text))):
+        with pytest.raises(Unexplained, match=rf"^here: {message}"):
             check()
+    with pytest.raises(Unexplained, match=rf": document 1, from token 0 of the stream on: {message}"):
+        wrong.of_stream(right.tokens(text))
 
 
-def test_a_piece_that_is_one_byte_off_is_found_in_fineweb(accountants, sp8192_documents):
-    text = json.loads(sp8192_documents.read_text().splitlines()[-1])["text"]
-    right = accountants["sp8192"]
+def test_a_piece_that_is_one_byte_off_is_found(tokenizers):
+    right = tokenizers["sp8192"]
+    text = "Some say that taxes rise, and others that taxes fall. " * 20
     token = right.model.piece_to_id("▁taxes")
-    wrong = Accountant(right.model, replace(right.table, base_bytes=right.table.base_bytes.copy()))
-    wrong.table.base_bytes[token] += 1
+    base_bytes = right.table.base_bytes.copy()
+    base_bytes[token] += 1
     first = right.model.encode(text).index(token) + 1
-    with pytest.raises(Unexplained, match=rf"^token {first}, '▁taxes' after '.*', counts 7 bytes in the table"):
-        wrong.of_text(text)
-
-
-def test_a_tokenizer_whose_leading_space_is_text_is_found(train):
-    """The byte table takes the first word's space for the model's own, and would count a byte too few."""
-    exact = train(normalization_rule_name="identity", remove_extra_whitespaces=False, add_dummy_prefix=False)
-    assert exact.of_text("the dog").counted == 7
-    with pytest.raises(
-        Unexplained, match=r"^token 1, '▁\w*' after '<s>', counts \d bytes in the table, but adds \d to"
-    ):
-        exact.of_text(" the dog")
-
-
-def test_a_tokenizer_that_loses_characters_is_found(train):
-    unknown = train(byte_fallback=False, vocab_size=50)
-    assert unknown.of_text("the dog").counted == 7
-    with pytest.raises(
-        Unexplained, match=r"^token \d+, '<unk>' after '.*', counts 0 bytes in the table, but adds 5 to"
-    ):
-        unknown.of_text("the 日 dog")
-    silent = train(byte_fallback=False, vocab_size=50, unk_surface="")
-    with pytest.raises(Unexplained, match=r"goes on at character 3 with 'dog', the normalised text with '日dog'"):
-        silent.of_text("the日dog")
+    with pytest.raises(Unexplained, match=rf": token {first}, '▁taxes' after '.*', counts 7 bytes in the table"):
+        right.with_table(base_bytes=base_bytes).of_stream(right.tokens("the dog", text))

@@ -20,12 +20,12 @@ text                                10           15,264
 white space normalised               9               -1
 other characters normalised          8               +6
 counted                             10           15,269
-4,991 tokens, a BOS for each document among them: 3.0593 bytes per token
+4,991 tokens with what parts documents: 3.0593 bytes per token
 """
 OF_SHARDS = """\
                              documents            bytes
 counted                             16           85,032
-72,695 tokens, a BOS for each document among them: 1.1697 bytes per token
+72,695 tokens with what parts documents: 1.1697 bytes per token
 """
 
 
@@ -91,10 +91,9 @@ def test_a_shard_with_a_lost_character_fails(check, tmp_path):
     before = int((read_shard(FIXTURE.train_files[0]) == 1).sum())
     start += len(read_shard(FIXTURE.train_files[0]))
     assert (code, out) == (1, "")
-    assert error.startswith(
-        f"golf: error: document {before + 2}, from token {start} of the shards on: token 5, '<unk>' after"
-    )
-    assert error.endswith("counts 0 bytes in the table, but adds 5 to the decoded text\n")
+    where = f"document {before + 2}, from token {start} of the stream on"
+    assert error.startswith(f"golf: error: {FIXTURE.tokenizer}: {where}: token 5, '<unk>' after")
+    assert error.endswith("is unknown to the tokenizer or unused in it, so its text is lost\n")
     assert error.count("\n") == 1
 
 
@@ -145,10 +144,12 @@ def test_a_tokenizer_that_is_none(check, tmp_path):
     assert (code, error) == (2, f"golf: error: {tmp_path}/no.model: cannot be read as a SentencePiece model\n")
 
 
-def test_a_tokenizer_without_bos(check, lossy):
-    tokenizer = lossy(bos_id=-1)
-    code, _, error = check(FIXTURE.val_files[0], tokenizer=tokenizer)
-    assert (code, error) == (2, f"golf: error: {tokenizer}: has no BOS, which begins each document\n")
+def test_documents_of_a_tokenizer_without_bos(check, lossy, tmp_path):
+    (tmp_path / "a.txt").write_text("the dog")
+    assert check(tmp_path / "a.txt", tokenizer=lossy(bos_id=-1))[0] == 0
+    tokenizer = lossy(bos_id=-1, eos_id=-1)
+    code, _, error = check(tmp_path / "a.txt", tokenizer=tokenizer)
+    assert (code, error) == (2, f"golf: error: {tokenizer}: has neither BOS nor EOS, which part documents\n")
 
 
 def test_shards_and_documents_are_not_mixed(check, sp8192_documents):

@@ -6,13 +6,14 @@ from operator import add
 
 import numpy as np
 import pytest
+from data.counting import Counting
 from hypothesis import given
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor
 
 from golf.data import corpus
-from golf.data.accounting import Account, Accountant
 from golf.data.fixture import Fixture
+from golf.data.normalization import TextAccount
 from golf.data.prepare import Settings, open_prepared, prepare, train_tokenizer
 from golf.data.shard import read_shard
 from golf.errors import UserError
@@ -46,11 +47,11 @@ def test_shards_hold_every_text_to_the_byte(prepared, model):
             assert counted[start : end - 1].sum() == len(text.encode())
 
 
-def test_the_byte_accounts_of_every_document_balance(prepared, model):
-    total = reduce(add, map(Accountant(model, prepared.byte_table).of_text, TRAIN + VAL))
+def test_the_byte_accounts_of_every_document_balance(prepared):
+    total = reduce(add, map(Counting(prepared.tokenizer).of_text, TRAIN + VAL))
     tokens = sum(len(read_shard(file)) for file in (*prepared.train_files, *prepared.val_files))
     size = sum(len(text.encode()) for text in TRAIN + VAL)
-    assert total == Account(documents=len(TRAIN + VAL), tokens=tokens, counted=size, text=size)
+    assert total == TextAccount(documents=len(TRAIN + VAL), tokens=tokens, counted=size, text=size)
 
 
 def test_several_training_shards_of_one_size(prepared):
