@@ -50,6 +50,8 @@ def test_results_agree_with_each_other(base):
     for name in SCORES:  # one stream: the same bytes for every score
         assert results[name]["val_bpb"] / results[name]["val_loss"] == pytest.approx(tokens_per_nat)
         assert 0 < results[name]["val_loss"] < math.log(320) + 0.5
+    account = results["account"]
+    assert tokens_per_nat * math.log(2) == pytest.approx((account["tokens"] - 1) / account["text_bytes"])
     assert results["artifact_bytes"] == (directory / "artifact.golf").stat().st_size
     assert results["total_bytes"] == results["artifact_bytes"] + results["code_bytes"]
     assert results["train"]["tokens"] == results["train"]["steps"] * 512
@@ -69,7 +71,7 @@ def numbers(part: dict, prefix: str = "") -> dict[str, float]:
 
 def test_metrics_are_the_numbers_that_come_out(base):
     _, results = base
-    given = {"seed", "choices", "stages", "provenance"}
+    given = {"account", "seed", "choices", "stages", "provenance"}
     found = numbers({key: value for key, value in results.items() if key not in given})
     assert {name: metric(results, name) for name in METRICS} == found
 

@@ -86,7 +86,10 @@ class Accountant:
     def _wrong(self, ids: list[int], counts: np.ndarray) -> str:
         """Which token is lost, or counted wrongly; the latter by halving, so the first unless errors cancel out."""
         if lost := np.flatnonzero(self._is_lost[ids]).tolist():
-            at, fault = lost[0], "is unknown to the tokenizer or unused in it, so its text is lost"
+            at, fault = (
+                lost[0],
+                "is unknown to the tokenizer or unused in it, so its text is lost: make the shards with another",
+            )
         else:
             at = bisect_left(range(len(ids)), True, key=lambda i: counts[: i + 1].sum() != self._added(ids, 1, i + 1))
             fault = (

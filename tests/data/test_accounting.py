@@ -148,7 +148,7 @@ def test_text_that_the_tokenizer_loses_is_refused(tmp_path, lost):
     with pytest.raises(Unexplained) as caught:
         Counting(path).of_stream(stream)
     where = f"document 3, from token {len(before)} of the stream on"
-    fault = "is unknown to the tokenizer or unused in it, so its text is lost"
+    fault = "is unknown to the tokenizer or unused in it, so its text is lost: make the shards with another"
     assert str(caught.value) == f"{path}: {where}: {lost}, {fault}"
 
 

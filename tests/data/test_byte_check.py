@@ -93,7 +93,9 @@ def test_a_shard_with_a_lost_character_fails(check, tmp_path):
     assert (code, out) == (1, "")
     where = f"document {before + 2}, from token {start} of the stream on"
     assert error.startswith(f"golf: error: {FIXTURE.tokenizer}: {where}: token 5, '<unk>' after")
-    assert error.endswith("is unknown to the tokenizer or unused in it, so its text is lost\n")
+    assert error.endswith(
+        "is unknown to the tokenizer or unused in it, so its text is lost: make the shards with another\n"
+    )
     assert error.count("\n") == 1
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import lzma
 import re
+import shutil
 from base64 import b85decode
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from runs import FEW, composed, run
 from submit.standalone import REQUIREMENTS, run_script, site
 
+from golf.data.shard import read_shard, write_shard
 from golf.paths import PACKAGE
 from golf.submit.pack import modules, pack, packed_config, program
 from golf.tracker import jsonl
@@ -103,6 +105,7 @@ def test_it_reproduces_the_framework_to_the_last_bit(framework, script):
     assert word == "score"
     assert score == {key: results[key] for key in score}
     finished = {fields["stage"]: fields["result"] for word, fields in pairs if word == "finished"}
+    assert dict(pairs)["data"]["account"] == results["account"]
     for name in ("quantized", "sliding"):
         assert finished["evaluate"][name] == results[name]
 
@@ -159,6 +162,22 @@ def test_what_is_not_there_is_one_line(script, alone, tmp_path, arguments, told)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == f"train_gpt.py: error: {told}"
     assert [path.name for path in tmp_path.iterdir()] == ["train_gpt.py"]
+
+
+def test_text_without_bytes_is_refused_before_training(script, alone, tmp_path):
+    (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
+    shutil.copytree(DATA, tmp_path / "data")
+    (path,) = (tmp_path / "data").glob("*_val_*")
+    tokens = read_shard(path).copy()
+    tokens[5] = 3
+    write_shard(path, tokens)
+    done = run_script(alone, tmp_path)
+    assert done.returncode == 2
+    told = (
+        r"train_gpt\.py: error: data/tokenizer\.model: document 1, from token 0 .*: token 5, '<unk>' after .* is lost"
+    )
+    assert re.match(told, done.stderr.splitlines()[-1])
+    assert "train {" not in done.stdout
 
 
 def test_an_error_does_not_show_the_payload(script, alone, tmp_path):

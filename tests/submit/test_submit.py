@@ -128,6 +128,18 @@ def test_a_log_on_other_data(copy):
     assert failing(copy) == {"logs: data"}
 
 
+@pytest.mark.parametrize("seeds", [SEEDS, SEEDS[:1]])
+def test_bytes_that_are_not_those_of_the_text(copy, seeds):
+    for seed in seeds:
+        change(copy / "sweep" / f"seed={seed}" / "results.json", lambda said: said["account"].update(text_bytes=1))
+    assert failing(copy) == {"bytes: by the text", "logs: data"}
+
+
+def test_a_run_without_an_account_of_its_bytes(copy):
+    change(copy / "sweep" / "seed=42" / "results.json", lambda results: results.pop("account"))
+    assert failing(copy) == {"bytes: by the text", "logs: data"}
+
+
 @pytest.mark.parametrize("text", ["", "one two\n", "sha256 x\nconfig {}\n"])
 def test_what_is_no_log(copy, text):
     (copy / "submission-runs" / "train_seed42.log").write_text(text)

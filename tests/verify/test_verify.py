@@ -342,6 +342,7 @@ def test_the_command_repeats_the_score(folder, monkeypatch, capsys):
     code, out, _ = command(monkeypatch, capsys, folder, "--data", DATA)
     assert code == 0
     assert re.search(r"score +│ held +│ that of log 42 to the last bit", out)
+    assert re.search(r"score: bytes +│ held", out)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -360,6 +361,15 @@ def test_a_score_that_does_not_repeat(folder):
     score = json.loads((folder / LOG).read_text().splitlines()[-1].removeprefix("score "))
     forge(folder, LOG, str(score["val_loss"]), str(score["val_loss"] - 1e-4))
     assert failed(folder, ["score"], Path(DATA))["score"].startswith("that of log 42 0.0001 off")
+
+
+def test_bytes_that_do_not_repeat(folder):
+    """Neither those of the scores, nor those of the text."""
+    (size,) = set(re.findall(r'"table_bytes": (\d+), "text_bytes": \1', (folder / LOG).read_text()))
+    for seed in (42, 1337):
+        forge(folder, f"train_seed{seed}.log", f'_bytes": {size}', f'_bytes": {int(size) + 1}')
+    assert "logs: bytes per token" in failed(folder, ["logs"])
+    assert {"score: bytes: table_bytes", "score: bytes: text_bytes"} <= set(failed(folder, ["score"], Path(DATA)))
 
 
 def test_other_data_are_no_answer(folder, tmp_path):
