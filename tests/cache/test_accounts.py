@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from data.counting import Counting, train
+from data.counting import Counting, train, with_unused
 
 from golf.atomic import write_json
 from golf.cache.accounts import FILE, byte_account
@@ -39,8 +39,10 @@ def test_the_second_one_is_the_first(root, counting):
     (entry / FILE).write_text("{}")  # damaged
     assert account(counting, tokens) == first
     assert account(counting, tokens[:-1]) != first
-    assert account(Counting(train(counting.path.with_name("other"), vocab_size=288)), tokens[:3])["documents"] == 1
-    assert len(kept(root)) == 3
+    assert len(kept(root)) == 2
+    with_unused(counting.path, "▁the")
+    with pytest.raises(Unexplained):
+        byte_account(counting.path, tokens, counting.table.target_bytes(tokens))
 
 
 def test_what_is_refused_is_not_kept(root, counting):

@@ -138,8 +138,9 @@ def test_documents_are_parted_by_any_control_token(tokenizers, parting):
 
 
 @pytest.mark.parametrize("lost", ["token 2, '<unk>' after '▁'", "token 2, '▁dog' after '▁the'"])
-def test_text_that_the_tokenizer_loses_is_refused(tmp_path, lost):
-    path = train(tmp_path / "tok.model", byte_fallback=False, vocab_size=50)
+@pytest.mark.parametrize("surface", [" ⁇ ", ""])  # what the unknown decodes to
+def test_text_that_the_tokenizer_loses_is_refused(tmp_path, lost, surface):
+    path = train(tmp_path / "tok.model", byte_fallback=False, vocab_size=50, unk_surface=surface)
     before = Counting(path).tokens("the fox", "fox")
     stream = np.append(before, Counting(path).tokens("日" if "unk" in lost else "the dog"))
     if "unk" not in lost:
