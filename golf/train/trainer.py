@@ -14,6 +14,7 @@ from golf.device import autocast, deterministic
 from golf.errors import UserError, require
 from golf.evaluation.stream import Score
 from golf.events import Listener
+from golf.finite import TRAINED_TOO_FAST
 from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
 from golf.replay import Replayed
@@ -141,7 +142,7 @@ class Trainer:
             with closing(Prefetched(loader.copy(), sequences, device)) as spare:
                 warm_up(model, optimizer, self.warmup_steps, lambda step: update(step, 1.0, spare))
             events.event("warmed_up", steps=2 * self.warmup_steps)
-        watch = Watch(model, "training step", "lower the optimizer's rates")
+        watch = Watch(model, "training step", TRAINED_TOO_FAST)
         budget = None if self.budget_seconds is None else self.budget_seconds - self.reserve_seconds
         clock = Clock(self.steps, budget)
         pace = Pace(device)
