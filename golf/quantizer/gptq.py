@@ -32,9 +32,11 @@ class GPTQ(SDClipQuantizer):
         for name in ("calibration_batches", "calibration_tokens", "block_size"):
             value = getattr(self, name)
             require(value > 0, f"quantizer.{name}={value} must be at least 1")
-        dealt = self.calibration_batches >= dist.world_size()
+        ranks = dist.world_size()
         require(
-            dealt, f"quantizer.calibration_batches={self.calibration_batches}: fewer than {dist.world_size()} processes"
+            self.calibration_batches >= ranks,
+            f"quantizer.calibration_batches={self.calibration_batches}: fewer than {ranks} processes; "
+            f"set quantizer.calibration_batches={ranks}",
         )
         require(self.damping > 0, f"quantizer.damping={self.damping} must be above 0")
 

@@ -1,5 +1,6 @@
 """The training loop (spec: Training)."""
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -79,12 +80,17 @@ class Trainer:
         require(self.grad_clip > 0, f"trainer.grad_clip={self.grad_clip} must be above 0")
         require(0 <= self.warmdown <= 1, f"trainer.warmdown={self.warmdown} must be a share from 0 to 1")
         ranks = dist.world_size()
-        dealt = self.micro_batches % ranks == 0
-        require(dealt, f"trainer.micro_batches={self.micro_batches} cannot be dealt evenly to {ranks} processes")
-        if self.batch_tokens % (self.micro_batches * seq_len):
+        if self.micro_batches % ranks:
+            raise UserError(
+                f"trainer.micro_batches={self.micro_batches} cannot be dealt evenly to {ranks} processes; "
+                f"set trainer.micro_batches={math.lcm(self.micro_batches, ranks)}"
+            )
+        unit = self.micro_batches * seq_len
+        if self.batch_tokens % unit:
             raise UserError(
                 f"trainer.batch_tokens={self.batch_tokens} must be a multiple of "
-                f"trainer.micro_batches={self.micro_batches} times model.seq_len={seq_len}"
+                f"trainer.micro_batches={self.micro_batches} times model.seq_len={seq_len}; "
+                f"set trainer.batch_tokens={math.ceil(self.batch_tokens / unit) * unit}"
             )
         if self.ema is not None and not 0 <= self.ema < 1:
             raise UserError(f"trainer.ema={self.ema} must be a decay of at least 0 and below 1, or null")
