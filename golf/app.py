@@ -5,7 +5,8 @@ import re
 import sys
 import traceback
 from contextlib import suppress
-from itertools import count
+from importlib.metadata import version
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,11 @@ def lead() -> int:
     """Compose and run."""
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, which it would else print over several lines
+    if "--version" in sys.argv[1:]:  # Hydra would print its own
+        print(f"golf {version('golf')}")
+        return 0
     try:
+        sys.argv[1:] = _whole(sys.argv[1:])
         if torchrun.active():
             torchrun.refuse_sweep(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
@@ -84,6 +89,16 @@ def lead() -> int:
             remove_if_empty(Path(directory))  # who wrote nothing leaves nothing behind
         if torchrun.active():
             torchrun.release()
+
+
+def _whole(arguments: list[str]) -> list[str]:
+    """`--cfg hydra --resolve` in words that Hydra can do: it would cut its own part off before it resolves what refers
+    to the rest."""
+    split = [part for given in arguments for part in (given.split("=") if given.startswith("--cfg=") else [given])]
+    for i, pair in enumerate(pairwise(split)):
+        if "--resolve" in split and pair in (("--cfg", "hydra"), ("-c", "hydra")):
+            return [*split[:i], "--cfg", "all", "--package", "hydra", *split[i + 2 :]]
+    return arguments
 
 
 def claim(directory: str) -> str:

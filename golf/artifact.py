@@ -43,7 +43,7 @@ from golf.container import (
     to_json,
     write_container,
 )
-from golf.errors import UserError
+from golf.errors import Diverged, UserError
 
 BUILT_IN_CODECS = {
     "brotli": "golf.codec.brotli.Brotli",
@@ -59,6 +59,10 @@ MAX_ELEMENTS = 1 << 30  # of one tensor
 MAX_DIMENSIONS = 8
 MAX_TENSORS = 1 << 12
 MAX_MESSAGE = 500  # characters of an error about what a file holds
+
+
+class NotFinite(ContentError, Diverged):
+    """A tensor that is not finite."""
 
 
 @dataclass(frozen=True)
@@ -261,4 +265,4 @@ def _check_tensor(name: str, tensor: Quantized | torch.Tensor) -> None:
         require(-(1 << bits - 1) <= low and high < 1 << bits - 1, f"{name!r}: codes go beyond {bits} bits")
         tensor = scale
     require(tensor.dtype == torch.float16, f"{name!r}: is {tensor.dtype}, not float16")
-    require(bool(tensor.isfinite().all()), f"{name!r}: is not finite in float16")
+    require(bool(tensor.isfinite().all()), f"{name!r}: is not finite in float16", NotFinite)

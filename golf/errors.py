@@ -15,7 +15,7 @@ class UserError(Exception):
 
 
 class Diverged(UserError):
-    """A loss, a gradient or a weight is not finite: the configuration can be computed, but not with these numbers."""
+    """A number that must be finite is not: the configuration can be computed, but not with these numbers."""
 
     code = 3
 

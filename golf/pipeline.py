@@ -18,6 +18,7 @@ from golf.cache.accounts import byte_account
 from golf.cache.key import stage_key
 from golf.cache.stage_cache import NoCache, Recorder, keep, serve
 from golf.data.digest import sha256
+from golf.data.published import how_to_fetch
 from golf.device import peak_memory, pick_device, reset_peak_memory
 from golf.disk import room_for
 from golf.errors import UserError, require
@@ -35,7 +36,7 @@ from golf.plots import plot_all
 from golf.provenance import provenance
 from golf.resume.resume import NoResume
 from golf.resume.snapshots import Snapshots
-from golf.run_files import ARTIFACT, CONFIG, RESULTS, RunFiles, record_name
+from golf.run_files import ARTIFACT, CONFIG, RESULTS, RunFiles, record_name, runs_of_sweep
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, Work
@@ -148,7 +149,12 @@ def _open(
     events: Listener,
 ) -> tuple[Work, dict[str, Any]]:
     """Open the data and see that it fits the model, and that its bytes are those of its text; pack the code."""
-    dataset = build(config["data"]).open(events)
+    try:
+        dataset = build(config["data"]).open(events)
+    except UserError as error:
+        if command := how_to_fetch(choices.get("data"), config["data"].get("path")):
+            raise UserError(f"{error}; {command} fetches it") from error
+        raise
     model = config["model"]
     digests = None
     if dist.is_main():  # one rank reads all the shards; if it finds a mistake, the job ends
@@ -285,6 +291,8 @@ def _records(stages: Sequence[Stage], files: RunFiles) -> dict[str, dict[str, An
 
 def _check_inputs(stages: Sequence[Stage], files: RunFiles) -> None:
     """Every file that a stage reads is made by a stage of this run, or there already and not made stale by one."""
+    if files.source is not None and (runs := runs_of_sweep(files.source)):
+        raise UserError(f"input={files.source}: is a sweep's directory; give one of its runs, such as {runs[0]}")
     for stage in STAGES:
         if stage not in stages:
             files.read_record(stage.name)  # readable, if it is there

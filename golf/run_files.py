@@ -81,6 +81,12 @@ def read_records(directory: Path) -> list[dict[str, Any]]:
     return [content for content in contents if isinstance(content, dict) and content.keys() == RECORD_KEYS]
 
 
+def runs_of_sweep(directory: Path) -> list[Path]:
+    """The directories of its runs, if `directory` is a sweep's."""
+    runs = sorted(path.parent for path in directory.glob(f"*/{CONFIG}"))
+    return [] if (directory / CONFIG).exists() else runs
+
+
 def read_results(directory: Path) -> dict[str, Any] | None:
     """The content of results.json of a run directory, or None without it."""
     path = directory / RESULTS

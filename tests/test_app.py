@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from textwrap import dedent
 
@@ -92,6 +93,19 @@ def test_looking_imports_nothing_heavy_and_leaves_nothing(
     assert {"golf", "hydra"} <= imported
     assert not HEAVY & imported
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_the_packages(toys: Path, tmp_path: Path) -> None:
+    assert run(toys, tmp_path, "--version").stdout == f"golf {version('golf')}\n"
+
+
+@pytest.mark.parametrize("shown", [("--cfg", "hydra"), ("--cfg=hydra",), ("-c", "hydra")])
+def test_hydras_own_part_is_resolved(toys: Path, tmp_path: Path, shown: tuple[str, ...]) -> None:
+    result = run(toys, tmp_path, *shown, "--resolve", "hydra/launcher=slurm", "launch.nproc_per_node=4")
+    config = yaml.safe_load(result.stdout)
+    assert (config["launcher"]["gpus_per_node"], config["job"]["name"]) == (4, "golf")
+    assert config["sweep"]["dir"].startswith(f"{tmp_path}/multirun/")
+    assert list(tmp_path.glob("multirun/*/*")) == []
 
 
 def test_help_shows_groups_options_and_examples(toys: Path, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from golf.container import (
     to_json,
     write_container,
 )
+from golf.errors import Diverged
 
 BROTLI = {"_target_": "golf.codec.brotli.Brotli", "quality": 5, "lgwin": 22, "byte_shuffle": True}
 LZMA = {"_target_": "golf.codec.lzma.Lzma", "preset": 1, "byte_shuffle": False}
@@ -464,8 +465,9 @@ def test_values_that_no_quantizer_writes(path: Path) -> None:
     with pytest.raises(ContentError, match=r"'matrix'.*beyond 6 bits"):
         forge(path, codes=b"\x20" + CODES[1:])
     for half in (b"\x00\x7c", b"\x00\xfc", b"\x01\x7e"):  # inf, -inf, NaN
-        with pytest.raises(ContentError, match=r"'vector'.*finite"):
+        with pytest.raises(ContentError, match=r"'vector'.*finite") as caught:
             forge(path, floats=FLOATS[2:] + half)
+        assert caught.value.code == Diverged.code
 
 
 def sections() -> list[dict[str, Any]]:

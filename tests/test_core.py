@@ -23,6 +23,7 @@ CORE = (
     "golf.errors",
     "golf.evaluation",
     "golf.events",
+    "golf.finite",
     "golf.gradients",
     "golf.kernels",
     "golf.model",

@@ -1,6 +1,7 @@
 """What can go wrong in a run: data that change, a full disk, too little memory. One line says so."""
 
 import json
+import math
 import os
 import resource
 import shutil
@@ -13,7 +14,7 @@ import faults
 import numpy as np
 import pytest
 import torch
-from runs import composed, run
+from runs import FEW, composed, run
 
 from golf.data.shard import read_shard, write_shard
 from golf.errors import Diverged, UserError
@@ -208,6 +209,46 @@ def test_a_job_that_diverges_leaves_the_last_good_checkpoint(tmp_path):
     with pytest.raises(Diverged, match=r"^training step \d: the weight \S+ (before|after) it is not finite"):
         run(tmp_path, "stages=[train]", "optimizer.embed_lr=1e38")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix in (".pt", ".json")} == good
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("optimizer.matrix_lr=1e6",), r"the Hessian of blocks\.0\.mlp\.proj\.weight is"),
+        (("optimizer.embed_lr=1e7", "quantizer=rtn"), r"the float16 scale of tok_emb\.weight is"),
+        (("optimizer.embed_lr=1e7", "quantizer=none"), r"the float16 tok_emb\.weight is"),
+    ],
+)
+def test_weights_too_large_for_the_artifact(tmp_path, overrides, message):
+    with pytest.raises(Diverged, match=rf"^{message} not finite; lower the optimizer's rates$"):
+        run(tmp_path, "trainer.steps=1", "trainer.ema=null", *FEW, *overrides)
+    assert not (tmp_path / "artifact.golf").exists()
+    assert (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_score_that_is_not_finite(tmp_path):
+    with pytest.raises(Diverged, match=r"^the loss of the first 1024 targets is nan; lower the optimizer's rates"):
+        run(tmp_path, *FEW, "trainer.steps=1", "optimizer.matrix_lr=3e4", "optimizer.scalar_lr=1e3")
+
+
+def test_weights_of_a_checkpoint_that_are_not_finite(base, tmp_path):
+    checkpoint = torch.load(base / "checkpoint.pt")
+    checkpoint["ema"]["blocks.4.mlp.fc.weight"][0, 0] = math.nan
+    (tmp_path / "bad").mkdir()
+    torch.save(checkpoint, tmp_path / "bad" / "checkpoint.pt")
+    with pytest.raises(Diverged, match=r"^the weight blocks\.4\.mlp\.fc\.weight is not finite"):
+        run(tmp_path / "run", "stages=[quantize]", f"input={tmp_path / 'bad'}")
+
+
+def test_damping_that_was_raised_is_in_the_record(tmp_path):
+    few = ("quantizer.damping=1e-9", "quantizer.calibration_batches=1", "quantizer.calibration_tokens=128")
+    once = ("trainer.steps=1", "stages=[train,quantize]", "quantizer.fit_bytes=true")
+    run(tmp_path, *FEW, *few, *once, "model.model_dim=192")
+    raised = json.loads((tmp_path / "quantize.json").read_text())["result"]["raised_damping"]
+    assert "blocks.0.attn.c_q.weight" in raised
+    assert set(raised.values()) <= {1e-9 * 10**power for power in range(1, 8)}
+    told = [line for line in jsonl.read(tmp_path) if line.get("name") == "damping_raised"]
+    assert [(line["tensors"], line["highest"]) for line in told] == [(len(raised), max(raised.values()))]
 
 
 # Memory

@@ -9,7 +9,7 @@ from pathlib import Path
 from golf.cache.entries import Entry, user_cache
 from golf.cache.prune import held, prune
 from golf.cache.stage_cache import RECORD
-from golf.run_files import read_records
+from golf.run_files import read_records, runs_of_sweep
 
 
 def main() -> int:
@@ -35,7 +35,9 @@ def main() -> int:
     else:
         found = read_records(arguments.run)
         if not found:
-            print(f"golf: error: {arguments.run}: is no run directory", file=sys.stderr)
+            runs = runs_of_sweep(arguments.run)
+            what = f"a sweep's directory; give one of its runs, such as {runs[0]}" if runs else "no run directory"
+            print(f"golf: error: {arguments.run}: is {what}", file=sys.stderr)
             return 2
         for record in found:
             held_here = "in the cache" if Entry(root / record["key"]).is_whole() else "not in the cache"

@@ -56,9 +56,10 @@ def _check(tokenizer: Path, files: list[Path]) -> int:
 
 def _download(name: str, output: Path | None, shards: int | None) -> int:
     from golf.data.download import download
+    from golf.data.published import usual_place
     from golf.tracker.console import Console
 
-    download(name, output or Path("data", name), shards, Console())
+    download(name, output or usual_place(name), shards, Console())
     return 0
 
 

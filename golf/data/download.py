@@ -8,21 +8,19 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import yaml
-
 from golf.cache.entries import claimed
 from golf.data.hub import Remote, Repository
 from golf.data.manifest import Manifest, read_manifest, shard_entry, tokenizer_entry
+from golf.data.published import published
 from golf.errors import UserError, require
 from golf.events import Listener
-from golf.paths import config_dir
 
 STAGING = ".download"
 CONNECTIONS = 4
@@ -66,13 +64,15 @@ def download(name: str, directory: Path, shards: int | None, events: Listener) -
     source = _source(name)
     require(shards is None or shards > 0, f"--shards={shards} must be at least 1")
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             try:
                 stack.enter_context(claimed(directory.absolute().parent, directory.absolute().name, wait=False))
             except BlockingIOError:
                 events.event("waiting for another download", directory=str(directory))
                 stack.enter_context(claimed(directory.absolute().parent, directory.absolute().name))
+            directory.mkdir(exist_ok=True)
+            stack.callback(_remove_if_empty, directory)  # where nothing came, nothing is left to be taken for data
+            stack.callback(_remove_if_empty, directory / STAGING)
             _download(source, directory, shards, events)
     except OSError as error:
         raise UserError(f"{directory}: cannot be written ({error})") from error
@@ -94,8 +94,13 @@ def _download(source: Source, directory: Path, shards: int | None, events: Liste
     events.event("downloaded", directory=str(directory), **tokens)
 
 
+def _remove_if_empty(directory: Path) -> None:
+    with suppress(OSError):
+        directory.rmdir()
+
+
 def _source(name: str) -> Source:
-    known = yaml.safe_load((config_dir() / "download.yaml").read_text(encoding="utf-8"))
+    known = published()
     require(name in known, f"{name}: is none of the data sets in conf/download.yaml: {', '.join(known)}")
     return Source(**known[name])
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from golf.data.tokenizer import ByteTable
 from golf.device import to_device
-from golf.errors import require
+from golf.errors import Diverged
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,12 @@ class Tally:
         self.nats, self.targets, self.bytes = position["nats"], position["targets"], position["bytes"]
 
     def score(self) -> Score:
-        """The score so far. Raises UserError if a loss was not finite."""
-        require(math.isfinite(self.nats), f"the loss is {self.nats} after {self.targets} targets; lower ttt.lr")
+        """The score so far. Raises Diverged if a loss was not finite."""
+        if not math.isfinite(self.nats):
+            raise Diverged(
+                f"the loss of the first {self.targets} targets is {self.nats}; lower the optimizer's rates, or ttt.lr "
+                "if TTT changed the weights"
+            )
         return Score(val_loss=self.nats / self.targets, val_bpb=self.nats / math.log(2) / self.bytes)
 
 

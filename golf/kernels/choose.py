@@ -22,8 +22,11 @@ def choose(name: Choice, device: str) -> tuple[str, Kernels]:
         if name != "auto" and missing:
             raise UserError(f"kernels={name} {missing}; use kernels=auto")
         if is_quack(name):
-            from golf.kernels import quack
-
+            try:
+                from golf.kernels import quack
+            except Exception as error:  # CUTLASS raises what it likes where it does not fit the machine
+                how = "pip install 'golf[hopper]', or use kernels=auto"
+                raise UserError(f"kernels=quack is not installed ({error}): {how}") from error
             return "quack", quack
         if not missing:
             from golf.kernels import triton  # which only GPUs have
@@ -54,6 +57,4 @@ def _missing(name: Choice) -> str | None:
         return "needs a GPU of at least compute capability 8.0"
     if is_quack(name) and capability != (9, 0):
         return "needs a Hopper GPU"
-    if is_quack(name) and find_spec("quack") is None:
-        return "needs the package quack-kernels: pip install quack-kernels"
     return None

@@ -9,6 +9,7 @@ from golf.kernels.launch import power_of_2
 from golf.quantizer.quantizer import largest_code
 
 ROWS, WARPS = 16, 4  # of a program
+NAN = tl.constexpr(tl.PropagateNan.ALL)
 MAGIC = tl.constexpr(1.5 * 2**23)  # added and taken off again, it rounds half to even, as torch.round does
 
 
@@ -29,7 +30,7 @@ def _gptq_block(
         here = (col == j)[None, :]
         column = tl.sum(tl.where(here, w, 0.0), axis=1)
         code = (tl.div_rn(column, step) + MAGIC) - MAGIC
-        code = tl.minimum(tl.maximum(code, -limit), limit)
+        code = tl.minimum(tl.maximum(code, -limit, NAN), limit, NAN)  # as torch.clamp
         passed = tl.load(FACTOR + j * factor_stride + col, mask=(col >= j) & (col < cols), other=0.0)
         error = tl.div_rn(column - code * scale, tl.load(FACTOR + j * factor_stride + j))
         codes = tl.where(here, code[:, None], codes)

@@ -1,14 +1,17 @@
 """Full-Hessian GPTQ (arXiv:2210.17323) with row scales from the standard deviation (spec: Quantization)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from golf import dist
+from golf.artifact import State
 from golf.data.loader import Loader
-from golf.errors import require
+from golf.errors import Diverged, require
 from golf.events import Listener
+from golf.finite import TRAINED_TOO_FAST
 from golf.kernels.choose import Choice, Kernels, choose
 from golf.model.gpt import GPT
 from golf.quantizer.hessian import collect_hessians
@@ -25,12 +28,15 @@ class GPTQ(SDClipQuantizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._damping_of: dict[int, float] = {}  # by the id of the Hessian, which several weights may share
         for name in ("calibration_batches", "calibration_tokens", "block_size"):
             value = getattr(self, name)
             require(value > 0, f"quantizer.{name}={value} must be at least 1")
-        dealt = self.calibration_batches >= dist.world_size()
+        ranks = dist.world_size()
         require(
-            dealt, f"quantizer.calibration_batches={self.calibration_batches}: fewer than {dist.world_size()} processes"
+            self.calibration_batches >= ranks,
+            f"quantizer.calibration_batches={self.calibration_batches}: fewer than {ranks} processes; "
+            f"set quantizer.calibration_batches={ranks}",
         )
         require(self.damping > 0, f"quantizer.damping={self.damping} must be above 0")
 
@@ -49,10 +55,21 @@ class GPTQ(SDClipQuantizer):
             )
         return hessians
 
+    def encode(self, model: GPT, hessians: Mapping[str, Tensor], events: Listener) -> State:
+        self._damping_of.clear()
+        state = super().encode(model, hessians, events)
+        taken = {name: self._damping_of.get(id(hessians[name]), self.damping) for name in self.layers(model)}
+        raised = {name: damping for name, damping in taken.items() if damping > self.damping}
+        self.raised_damping = {name: damping for part in dist.gather_objects(raised) for name, damping in part.items()}
+        return state
+
     def codes(self, weight: Tensor, scale: Tensor, bits: int, hessian: Tensor | None) -> Tensor:
         assert hessian is not None  # see calibrate
         _, kernels = choose(self.kernels, weight.device.type)
-        return gptq_codes(weight, hessian, scale, bits, self.block_size, self.damping, kernels)
+        codes, self._damping_of[id(hessian)] = gptq_codes(
+            weight, hessian, scale, bits, self.block_size, self.damping, kernels
+        )
+        return codes
 
 
 def gptq_codes(
@@ -63,25 +80,44 @@ def gptq_codes(
     block_size: int,
     damping: float,
     kernels: Kernels,
-) -> Tensor:
-    """Codes (float32, rows × cols) that keep (W−Ŵ)H(W−Ŵ)ᵀ small: each column's error is passed on to the next ones.
+) -> tuple[Tensor, float]:
+    """Codes (float32, rows × cols) that keep (W−Ŵ)H(W−Ŵ)ᵀ small: each column's error is passed on to the next ones; and
+    the damping that it took.
 
     weight is (rows, cols), hessian (cols, cols), scale (rows,). Columns that no input reached have a zero diagonal;
     their codes are 0. Columns go in order of falling diagonal, in blocks so that the passing on is a matrix product.
+    Raises Diverged.
     """
-    w, h = weight.clone(), hessian.clone()
-    diagonal = h.diagonal()
-    dead = diagonal == 0
-    diagonal[dead] = 1
-    w[:, dead] = 0
-    diagonal += damping * diagonal.mean()
-    order = diagonal.argsort(descending=True)
-    w, h = w[:, order], h[order][:, order]
-    upper = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(h)), upper=True)
+    order, upper, damping = factorise(hessian, damping)
+    w = torch.where(hessian.diagonal() == 0, 0, weight)[:, order]
     codes = torch.empty_like(w)
     for start in range(0, w.size(1), block_size):
         end = min(start + block_size, w.size(1))
         factor = upper[start:end, start:end]
         codes[:, start:end], errors = kernels.gptq_block(w[:, start:end], scale, factor, bits)
         w[:, end:] -= errors @ upper[start:end, end:]
-    return codes[:, order.argsort()]
+    return codes[:, order.argsort()], damping
+
+
+def factorise(hessian: Tensor, damping: float) -> tuple[Tensor, Tensor, float]:
+    """The order of falling diagonal (cols,); in this order the upper Cholesky factor (cols, cols) of the inverse of the
+    Hessian with `damping` times its mean diagonal added; and the damping, raised tenfold until that can be computed.
+
+    Raises Diverged if they cannot with more than the mean diagonal either, as where the inverse overflows.
+    """
+    power = 0
+    while True:
+        raised = damping * 10**power
+        h = hessian.clone()
+        diagonal = h.diagonal()
+        diagonal[diagonal == 0] = 1
+        diagonal += raised * diagonal.mean()
+        order = diagonal.argsort(descending=True)
+        lower, failed = torch.linalg.cholesky_ex(h[order][:, order])
+        if not failed:
+            upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
+        if not failed and upper.isfinite().all():
+            return order, upper, raised
+        if raised > 1:
+            raise Diverged(f"its Hessian cannot be factorised with a damping of {raised:g}; {TRAINED_TOO_FAST}")
+        power += 1

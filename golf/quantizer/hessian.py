@@ -10,6 +10,7 @@ from golf import dist
 from golf.data.loader import Loader
 from golf.device import autocast
 from golf.events import Listener
+from golf.finite import TRAINED_TOO_FAST, require_finite
 from golf.kernels.choose import Kernels
 from golf.model.gpt import GPT
 
@@ -57,7 +58,8 @@ def collect_hessians(
     """Mean over the batches of XᵀX, float32 (inputs, inputs), by the name of the weight that X meets.
 
     The passes through a recurrent block are summed. The tied embedding meets the head's input. The batches are dealt
-    to the ranks, and every rank returns the mean over all. Weights that meet the same X share a tensor.
+    to the ranks, and every rank returns the mean over all. Weights that meet the same X share a tensor. Raises
+    Diverged if one is not finite.
     """
     names = {
         id(module.weight): f"{name}.weight"
@@ -73,4 +75,5 @@ def collect_hessians(
         events.progress("calibrate", i + 1, batches)
     dist.sum_(list(watched.sums.values()))
     means = {names: total / batches for names, total in watched.sums.items()}
+    require_finite({f"the Hessian of {' and '.join(names)}": mean for names, mean in means.items()}, TRAINED_TOO_FAST)
     return {name: mean for names, mean in means.items() for name in names}

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from golf import dist
 from golf.artifact import Quantized, State
 from golf.data.loader import Loader
-from golf.errors import require
+from golf.errors import Diverged, require
 from golf.events import Listener
+from golf.finite import TRAINED_TOO_FAST, require_finite
 from golf.model.gpt import GPT
 
 
@@ -39,7 +40,12 @@ def float16_state(model: GPT) -> State:
 
 
 class Quantizer(ABC):
-    """A quantizer turns a model into the tensors of an artifact."""
+    """A quantizer turns a model into the tensors of an artifact.
+
+    raised_damping: by tensor, where the last `quantize` took more than what is configured.
+    """
+
+    raised_damping: dict[str, float] = {}  # noqa: RUF012 — replaced, never changed
 
     def check(self, seq_len: int) -> None:  # noqa: B027 — not every quantizer reads data
         """Raise UserError if the quantizer cannot take sequences of that many tokens."""
@@ -87,14 +93,19 @@ class SDClipQuantizer(Quantizer):
         return self.encode(model, self.calibrate(model, loader, events), events)
 
     def encode(self, model: GPT, hessians: Mapping[str, Tensor], events: Listener) -> State:
-        """`quantize` after `calibrate`, which the clips do not change."""
+        """`quantize` after `calibrate`, which the clips do not change. Raises Diverged."""
         state, layers = float16_state(model), self.layers(model)
         mine: State = {}
         for done, (name, layer) in list(enumerate(layers.items(), start=1))[dist.rank() :: dist.world_size()]:
             bits, clip = self.width_of(layer)
             weight = layer.weight.detach().float()
             scale = row_scales(weight, bits, clip)
-            codes = self.codes(weight, scale.float(), bits, hessians.get(name))
+            require_finite({f"the float16 scale of {name}": scale}, TRAINED_TOO_FAST)
+            try:
+                codes = self.codes(weight, scale.float(), bits, hessians.get(name))
+            except Diverged as error:
+                raise Diverged(f"{name}: {error}") from error
+            require_finite({f"the codes of {name}": codes}, TRAINED_TOO_FAST)
             mine[name] = Quantized(codes.to(torch.int8).cpu(), scale.cpu(), bits)
             events.progress("quantize", done, len(layers))
         for part in dist.gather_objects(mine):

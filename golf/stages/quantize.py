@@ -4,9 +4,12 @@ import math
 import time
 from typing import Any
 
+from torch import Tensor
+
 from golf import dist
 from golf.artifact import State, bytes_per_tensor, write_artifact
 from golf.checkpoint import read_checkpoint
+from golf.finite import TRAINED_TOO_FAST, require_finite
 from golf.model.gpt import GPT
 from golf.quantizer.fit import factor_with, fit
 from golf.quantizer.quantizer import SDClipQuantizer
@@ -32,6 +35,7 @@ class Quantize(Stage):
     def run(self, work: Work) -> dict[str, Any]:
         checkpoint = read_checkpoint(work.files.get(CHECKPOINT), "cpu")
         model = work.load_model(checkpoint["ema"] or checkpoint["raw"])
+        require_finite({f"the weight {name}": weight for name, weight in model.state_dict().items()}, TRAINED_TOO_FAST)
         quantizer = work.build("quantizer")
         started = time.perf_counter()
         if quantizer.is_to_fit():
@@ -41,7 +45,11 @@ class Quantize(Stage):
             size, packing = _write(ARTIFACT, state, work)
         seconds = {"quantize": time.perf_counter() - started - packing, "pack": packing}
         clips = quantizer.clips() if isinstance(quantizer, SDClipQuantizer) else {}
-        return {"artifact_bytes": size, "bytes_per_tensor": bytes_per_tensor(state), "seconds": seconds, **clips}
+        result = {"artifact_bytes": size, "bytes_per_tensor": bytes_per_tensor(state), "seconds": seconds, **clips}
+        if raised := quantizer.raised_damping:
+            work.events.event("damping_raised", stage=self.name, tensors=len(raised), highest=max(raised.values()))
+            result["raised_damping"] = raised
+        return result
 
 
 def _fit(quantizer: SDClipQuantizer, model: GPT, work: Work) -> tuple[SDClipQuantizer, State, int, float]:
@@ -81,6 +89,8 @@ def _fit(quantizer: SDClipQuantizer, model: GPT, work: Work) -> tuple[SDClipQuan
 
 def _write(name: str, state: State, work: Work) -> tuple[int, float]:
     """Let rank 0 write the artifact as the file `name`; its bytes, on every rank, and the seconds that it took."""
+    plain = {f"the float16 {name}": tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
+    require_finite(plain, TRAINED_TOO_FAST)
     started, size = time.perf_counter(), None
     if dist.is_main():
         size = write_artifact(

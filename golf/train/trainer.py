@@ -1,5 +1,6 @@
 """The training loop (spec: Training)."""
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from golf.device import autocast, deterministic
 from golf.errors import UserError, require
 from golf.evaluation.stream import Score
 from golf.events import Listener
+from golf.finite import TRAINED_TOO_FAST
 from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
 from golf.replay import Replayed
@@ -78,12 +80,17 @@ class Trainer:
         require(self.grad_clip > 0, f"trainer.grad_clip={self.grad_clip} must be above 0")
         require(0 <= self.warmdown <= 1, f"trainer.warmdown={self.warmdown} must be a share from 0 to 1")
         ranks = dist.world_size()
-        dealt = self.micro_batches % ranks == 0
-        require(dealt, f"trainer.micro_batches={self.micro_batches} cannot be dealt evenly to {ranks} processes")
-        if self.batch_tokens % (self.micro_batches * seq_len):
+        if self.micro_batches % ranks:
+            raise UserError(
+                f"trainer.micro_batches={self.micro_batches} cannot be dealt evenly to {ranks} processes; "
+                f"set trainer.micro_batches={math.lcm(self.micro_batches, ranks)}"
+            )
+        unit = self.micro_batches * seq_len
+        if self.batch_tokens % unit:
             raise UserError(
                 f"trainer.batch_tokens={self.batch_tokens} must be a multiple of "
-                f"trainer.micro_batches={self.micro_batches} times model.seq_len={seq_len}"
+                f"trainer.micro_batches={self.micro_batches} times model.seq_len={seq_len}; "
+                f"set trainer.batch_tokens={math.ceil(self.batch_tokens / unit) * unit}"
             )
         if self.ema is not None and not 0 <= self.ema < 1:
             raise UserError(f"trainer.ema={self.ema} must be a decay of at least 0 and below 1, or null")
@@ -141,7 +148,7 @@ class Trainer:
             with closing(Prefetched(loader.copy(), sequences, device)) as spare:
                 warm_up(model, optimizer, self.warmup_steps, lambda step: update(step, 1.0, spare))
             events.event("warmed_up", steps=2 * self.warmup_steps)
-        watch = Watch(model, "training step", "lower the optimizer's rates")
+        watch = Watch(model, "training step", TRAINED_TOO_FAST)
         budget = None if self.budget_seconds is None else self.budget_seconds - self.reserve_seconds
         clock = Clock(self.steps, budget)
         pace = Pace(device)

@@ -1,6 +1,7 @@
 """A stage that was computed before is not computed again; real runs, counted."""
 
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from golf.cache.__main__ import main
 from golf.cache.entries import cached
 from golf.cache.prune import held, prune
 from golf.errors import UserError
+from golf.run_files import CONFIG
 from golf.tracker import jsonl
 
 QUICK = ("trainer.steps=2", *FEW)
@@ -156,6 +158,18 @@ def test_commands(tmp_path, monkeypatch, capsys):
     assert command("prune", "--limit-gib=0").startswith("removed 2 entries")
     assert "not in the cache" in command("keys", str(tmp_path / "one"))
     assert held(tmp_path / "cache") == []
+
+
+def test_keys_of_a_sweep_names_one_of_its_runs(tmp_path, monkeypatch, capsys):
+    for name in ("two", "one"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / CONFIG).touch()
+    monkeypatch.setattr(sys, "argv", ["golf.cache", "keys", str(tmp_path)])
+    assert main() == 2
+    such = f"is a sweep's directory; give one of its runs, such as {tmp_path / 'one'}"
+    assert capsys.readouterr().err == f"golf: error: {tmp_path}: {such}\n"
+    with pytest.raises(UserError, match=re.escape(f"input={tmp_path}: {such}")):
+        run(tmp_path / "new", "stages=[evaluate]", f"input={tmp_path}")
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path):

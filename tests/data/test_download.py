@@ -10,7 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from hub_server import Hub, serving
+from runs import composed
 
+from golf import pipeline
 from golf.data import hub as client
 from golf.data.digest import sha256
 from golf.data.download import download
@@ -265,6 +267,27 @@ def test_what_is_wrong_is_one_line_that_names_it(hub, directory, files):
     message = refused(directory)
     assert message.startswith(f"{REPOSITORY}: cannot be fetched (")
     assert "Repository Not Found" in message
+
+
+def test_where_nothing_came_nothing_is_left(hub, directory):
+    hub.repository = "somebody/else"
+    refused(directory)
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("place", ["data/fineweb_sp8192", "else where"])
+def test_data_that_are_not_there_name_the_download(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = composed("experiment=record", f"data.path='{place}'")
+    (tmp_path / "run").mkdir()
+    output = {"else where": " --output 'else where'"}.get(place, "")
+    missing = [f"data.path: there is no directory {place}"]
+    missing += [f"data.tokenizer: there is no file {config['data']['tokenizer']}"]
+    for message in missing:
+        with pytest.raises(UserError) as error:
+            pipeline.run(config, tmp_path / "run", {"data": NAME})
+        assert str(error.value) == f"{message}; python -m golf.data download {NAME}{output} fetches it"
+        Path(place, ".download").mkdir(parents=True, exist_ok=True)  # as after one that was cut off
 
 
 def test_a_server_that_never_sends_is_given_up(hub, directory):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from golf.errors import UserError
+from golf.kernels import choose as choices
 from golf.kernels import plain
 from golf.kernels.choose import choose
 
@@ -14,6 +15,17 @@ def test_the_cpu_has_the_plain_ones():
     for name in ("triton", "quack"):
         with pytest.raises(UserError, match=f"kernels={name} needs a GPU; use kernels=auto"):
             choose(name, "cpu")
+
+
+@pytest.mark.parametrize("cutlass", [None, "raise RuntimeError('No CTK flavor')"])
+def test_quack_without_a_cutlass_is_one_line(monkeypatch, tmp_path, cutlass):
+    (tmp_path / "quack.py").touch()
+    if cutlass is not None:
+        (tmp_path / "cutlass.py").write_text(cutlass)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(choices, "_missing", lambda name: None)  # as on a Hopper GPU
+    with pytest.raises(UserError, match=r"^kernels=quack is not installed \(No .*\): pip install 'golf\[hopper\]', or"):
+        choose("quack", "cuda")
 
 
 def test_a_model_of_plain_kernels_is_one_graph():

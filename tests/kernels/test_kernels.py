@@ -158,3 +158,7 @@ def test_gptq_block(rows, cols, bits):
     assert torch.equal(found[0], expected[0])
     torch.testing.assert_close(found[1], expected[1], rtol=1e-4, atol=1e-5)
     assert torch.equal(wider[:, :cols], weight)
+    weight[5] = torch.nan
+    for module in (fused, plain):
+        codes, _ = module.gptq_block(weight, scale, factor, bits)
+        assert codes.isnan().any(dim=1).nonzero().flatten().tolist() == [5]

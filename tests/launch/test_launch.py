@@ -293,12 +293,15 @@ def test_under_torchrun_rank_0_composes(under_torchrun):
     assert printed.count("TTT") == 1
 
 
+MICRO = "trainer.micro_batches=1 cannot be dealt evenly to 2 processes; set trainer.micro_batches=2\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["-m", "seed=1,2"], "a sweep (-m) cannot run under torchrun: use python -m golf -m launch.nproc_per_node=N"),
         ([TWO], "under torchrun its own options count"),
-        (["trainer.micro_batches=1"], "trainer.micro_batches=1 cannot be dealt evenly to 2 processes"),
+        (["trainer.micro_batches=1"], MICRO),
     ],
 )
 def test_under_torchrun_a_mistake_is_told_once(tmp_path, arguments, message):

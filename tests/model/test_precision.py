@@ -1,11 +1,13 @@
 """Types of embedding and residual stream under autocast, and attention by name."""
 
+import re
+
 import golden
 import pytest
 import torch
 
 from golf.errors import UserError
-from golf.model.attend import choose, sdpa
+from golf.model.attend import INSTALL, choose, sdpa
 from golf.ttt.hash_embed import HashEmbedding
 
 IDS = torch.from_numpy(golden.load("forward")["input_ids"])
@@ -61,6 +63,16 @@ def test_auto_takes_what_works():
 def test_flash_attention_needs_a_gpu(name):
     with pytest.raises(UserError, match=f"attention={name} needs a GPU"):
         choose(name, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", [name for name in INSTALL if name != "fa3"])
+def test_flash_attention_that_is_broken_is_one_line(name, monkeypatch, tmp_path):
+    (tmp_path / "flash_attn").mkdir()
+    (tmp_path / "flash_attn" / "__init__.py").write_text("raise RuntimeError('No CTK flavor')")
+    monkeypatch.syspath_prepend(tmp_path)
+    message = f"attention={name} is not installed (No CTK flavor): {INSTALL[name]}, or use attention=auto"
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        choose(name, torch.device("cuda"))
 
 
 def test_sdpa_is_causal_grouped_attention():

@@ -12,13 +12,14 @@ from golf.artifact import Quantized, State
 from golf.build import build
 from golf.data.loader import Loader
 from golf.data.shard import read_shard
-from golf.errors import UserError
+from golf.errors import Diverged, UserError
 from golf.evaluation.stream import Score
 from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.paths import config_dir
 from golf.quantizer.hessian import collect_hessians
 from golf.quantizer.quantizer import round_to_codes
+from golf.quantizer.rtn import RoundToNearest
 
 PARTS = ["attn.c_q", "attn.c_k", "attn.c_v", "attn.proj", "mlp.fc", "mlp.proj"]
 
@@ -209,3 +210,41 @@ def test_a_row_of_zeros():
         assert not tensor.scale.any()
         assert not tensor.codes.any()
     assert torch.equal(round_to_codes(torch.zeros(2, 3), torch.zeros(2, 1), 6), torch.zeros(2, 3))
+
+
+# Numbers that are not finite
+
+
+def spoiled(name: str, value: float) -> GPT:
+    """A model whose weight of that name holds the value."""
+    torch.manual_seed(0)
+    fresh = build(config("gptq")["model"])
+    fresh.get_parameter(name).data.view(-1)[::2] = value
+    return fresh
+
+
+@pytest.mark.parametrize("quantizer", ["gptq", "rtn"])
+def test_a_scale_beyond_float16_is_named(quantizer):
+    scale = r"^the float16 scale of blocks\.3\.mlp\.proj\.weight is not finite; lower the optimizer's rates$"
+    with pytest.raises(Diverged, match=scale):
+        quantize(spoiled("blocks.3.mlp.proj.weight", 1e7), quantizer)
+
+
+def test_hessians_that_are_not_finite_are_named():
+    hessian = r"^the Hessian of blocks\.2\.mlp\.proj\.weight is not finite; lower"
+    with pytest.raises(Diverged, match=hessian):
+        quantize(spoiled("blocks.2.mlp.fc.weight", 1e15), "gptq")
+
+
+def test_a_hessian_beyond_all_damping_is_named(model):
+    gptq = build(config("gptq")["quantizer"])
+    hessians = gptq.calibrate(model, loader(), Listener())
+    hessians["blocks.1.mlp.fc.weight"] = 1e-40 * torch.eye(32)
+    with pytest.raises(Diverged, match=r"^blocks\.1\.mlp\.fc\.weight: its Hessian cannot be factorised"):
+        gptq.encode(model, hessians, Listener())
+
+
+def test_codes_that_are_not_finite_are_named(model, monkeypatch):
+    monkeypatch.setattr(RoundToNearest, "codes", lambda self, weight, *rest: weight / 0)
+    with pytest.raises(Diverged, match=r"^the codes of tok_emb\.weight is not finite"):
+        quantize(model, "rtn")

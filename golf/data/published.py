@@ -1,0 +1,27 @@
+"""The data sets that `python -m golf.data download` can fetch: conf/download.yaml."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from golf.paths import config_dir
+
+
+def published() -> dict[str, dict[str, Any]]:
+    """What is said of each data set, by name."""
+    return yaml.safe_load((config_dir() / "download.yaml").read_text(encoding="utf-8"))
+
+
+def usual_place(name: str) -> Path:
+    """Where a data set is put, and where data=NAME looks for it."""
+    return Path("data", name)
+
+
+def how_to_fetch(name: str | None, path: str | None) -> str | None:
+    """The command that fetches the data set into the directory; None if it is not published."""
+    if name not in published() or path is None:
+        return None
+    place = "" if Path(path) == usual_place(name) else f" --output {shlex.quote(path)}"
+    return f"python -m golf.data download {name}{place}"
