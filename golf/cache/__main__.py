@@ -1,4 +1,4 @@
-"""`python -m golf.cache`: what the cache of stages holds, and making it smaller."""
+"""`golf cache`: what the cache of stages holds, and making it smaller."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from golf.run_files import read_records
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m golf.cache", description=__doc__)
+    parser = argparse.ArgumentParser(prog="golf cache", description=__doc__)
     parser.add_argument("--directory", help="of the cache (default: golf/stages in the user's cache)")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the entries, the one last used first")

@@ -1,4 +1,4 @@
-"""`python -m golf.data`: looks after data sets."""
+"""`golf data`: looks after data sets."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from golf.command import exit_code
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m golf.data", description=__doc__)
+    parser = argparse.ArgumentParser(prog="golf data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="count the bytes of each document, and compare them with its text")
     check.add_argument("--tokenizer", type=Path, required=True, help="SentencePiece model")
