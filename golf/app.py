@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from golf.build import build
+from golf.command import exit_code
 from golf.config.check import check
 from golf.config.explain import explain
 from golf.errors import Ended, Stopped, UserError, require
@@ -48,10 +49,7 @@ def main() -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if not torchrun.active():
         return lead()
-    try:
-        code = torchrun.follow() if torchrun.is_follower() else lead()
-    except Stopped as stopped:
-        code = stopped.exit_code
+    code = exit_code(lambda: torchrun.as_rank(lead))
     torchrun.leave(code)
     return code
 
