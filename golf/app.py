@@ -29,6 +29,7 @@ from golf.paths import PACKAGE, config_dir
 from golf.sweep import gpus, status
 from golf.sweep.job_name import job_name, variant
 from golf.sweep.sweep import directory_to_resume, sweep_of
+from golf.terminal import print_error
 
 # Hydra looks for plugins in the packages `hydra_plugins` along the path.
 sys.path.append(str(PACKAGE / "plugins"))
@@ -75,7 +76,7 @@ def lead() -> int:
             message = explain(error, groups=[path.name for path in config_dir().iterdir() if path.is_dir()])
         if traceback_wanted:
             traceback.print_exc()
-        print(f"golf: error: {message if code == 1 else ' '.join(message.split())}", file=sys.stderr)
+        print_error(message if code == 1 else " ".join(message.split()))
         return code
     finally:
         for directory in _claimed:
@@ -163,7 +164,7 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
         raise Ended(str(error), code=1) from error
     except Stopped as stopped:
         again = f"hydra.run.dir={directory}" if sweep is None else f"sweep.resume={sweep}"
-        print(f"golf: error: stopped by {stopped.signal}; the same command with {again} goes on", file=sys.stderr)
+        print_error(f"stopped by {stopped.signal}; the same command with {again} goes on")
         raise
 
 

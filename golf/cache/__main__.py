@@ -10,6 +10,7 @@ from golf.cache.entries import Entry, user_cache
 from golf.cache.prune import held, prune
 from golf.cache.stage_cache import RECORD
 from golf.run_files import read_records
+from golf.terminal import print_error, printable
 
 
 def main() -> int:
@@ -27,19 +28,19 @@ def main() -> int:
         for entry in held(root):
             stage = json.loads((entry.path / RECORD).read_text())["stage"] if (entry.path / RECORD).exists() else "?"
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-            print(f"{entry.path.name[:12]}  {stage:<9} {entry.size / 1e6:10.1f} MB  used {used}")
-        print(f"{sum(entry.size for entry in held(root)) / 1e9:.2f} GB in {root}")
+            print(printable(f"{entry.path.name[:12]}  {stage:<9} {entry.size / 1e6:10.1f} MB  used {used}"))
+        print(printable(f"{sum(entry.size for entry in held(root)) / 1e9:.2f} GB in {root}"))
     elif arguments.command == "prune":
         removed = prune(root, int(arguments.limit_gib * 2**30))
         print(f"removed {len(removed)} entries, {sum(entry.size for entry in removed) / 1e9:.2f} GB")
     else:
         found = read_records(arguments.run)
         if not found:
-            print(f"golf: error: {arguments.run}: is no run directory", file=sys.stderr)
+            print_error(f"{arguments.run}: is no run directory")
             return 2
         for record in found:
             held_here = "in the cache" if Entry(root / record["key"]).is_whole() else "not in the cache"
-            print(f"{record['key']}  {record['stage']:<9} {held_here}")
+            print(printable(f"{record['key']}  {record['stage']:<9} {held_here}"))
     return 0
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from golf.command import exit_code
+from golf.terminal import print_error, printable
 
 
 def main() -> int:
@@ -47,9 +48,9 @@ def _check(tokenizer: Path, files: list[Path]) -> int:
     from golf.data.check import check
 
     try:
-        print(check(tokenizer, files))
+        print(printable(check(tokenizer, files)))
     except Unexplained as error:
-        print(f"golf: error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     return 0
 

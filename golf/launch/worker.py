@@ -25,6 +25,7 @@ from golf.launch.elastic import WorkerError
 from golf.launch.heartbeat import Heartbeat
 from golf.launch.join import Meeting
 from golf.launch.task import Task
+from golf.terminal import print_error
 
 _begun = False
 
@@ -103,7 +104,7 @@ def report(error: BaseException, when: float | None = None) -> None:
     path = os.environ.get("TORCHELASTIC_ERROR_FILE")
     told = isinstance(error, UserError | WorkerError)
     if path is None:
-        traceback.print_exception(error) if not told else print(f"golf: error: {error}", file=sys.stderr)
+        print_error(error) if told else traceback.print_exception(error)
         return
     when = time.time() if when is None else when
     extra = {"py_callstack": "".join(traceback.format_exception(error)), "timestamp": str(int(when)), "time": when}
