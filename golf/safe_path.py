@@ -5,6 +5,11 @@ import sys
 from importlib.machinery import PathFinder
 
 
+def is_sought() -> bool:
+    """Whether Python is on its way to the module of `python -m golf…`, and has put the working directory first."""
+    return sys.argv[:1] == ["-m"] and not sys.flags.safe_path
+
+
 def use_safe_path() -> None:
     """Take away the working directory that `python -m` has put first on the import path, as `python -P` would have.
 
@@ -12,7 +17,7 @@ def use_safe_path() -> None:
     from there by then. A checkout that is not installed is its own working directory and stays.
     """
     os.environ["PYTHONSAFEPATH"] = "1"
-    if sys.argv[:1] != ["-m"] or sys.flags.safe_path:  # "-m": Python is still on its way to the module that it will run
+    if not is_sought():
         return
     package = os.path.dirname(__file__)
     installed = PathFinder.find_spec(os.path.basename(package), sys.path[1:])
