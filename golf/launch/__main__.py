@@ -2,7 +2,7 @@
 
 import sys
 
-from golf.launch.parent import die_with_parent
+from golf.parent import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[2]))  # before anything that takes long, as importing torch does
