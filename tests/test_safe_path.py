@@ -19,6 +19,7 @@ PLANTED = ("pathlib", "json", "yaml", "torch", "numpy", "rich", "hydra", "triton
 EVIL = "open({!r}, 'a').write(__name__ + ' ')\nraise SystemExit('planted')\n"
 # A mistake that the workers find.
 WORKERS = ("experiment=tiny", "cache=off", "device=cpu", "trainer.micro_batches=1", "launch.nproc_per_node=2")
+TOLD = "golf: error: trainer.micro_batches=1 cannot be dealt evenly to 2 processes\n"
 BUILD = ("build", "text.jsonl", "--output=data", "--vocab=280", "--val-documents=1", "--workers=2")
 
 
@@ -66,8 +67,7 @@ def test_a_command_imports_nothing_from_a_folder(folder, start, command, code):
 
 def test_nor_do_the_processes_that_it_starts(folder):
     plant_golf(folder)
-    told = "golf: error: trainer.micro_batches=1 cannot be dealt evenly to 2 processes\n"
-    assert run(folder, CONSOLE, *WORKERS) == (2, told)
+    assert run(folder, CONSOLE, *WORKERS) == (2, TOLD)
     assert run(folder, named(CONSOLE, "data"), *BUILD) == (0, "")
 
 
@@ -77,10 +77,10 @@ def test_a_checkout_that_is_not_installed_runs_from_its_root(folder):
         shutil.copytree(path, folder / path.name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in PLANTED:
         (folder / f"{name}.py").unlink()
-    with (folder / "golf/data/encode.py").open("a") as module:
+    with (folder / "golf/parent.py").open("a") as module:
         module.write("\nwith open('from_here', 'a') as file:\n    file.write('.')\n")
-    assert run(folder, named(MODULE, "data"), *BUILD) == (0, "")
-    assert (folder / "from_here").read_text() == ".."  # of this process and of one worker
+    assert run(folder, MODULE, *WORKERS) == (2, TOLD)
+    assert (folder / "from_here").read_text() == ".."  # by the two workers
 
 
 def test_help_lists_the_commands():

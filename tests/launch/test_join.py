@@ -17,7 +17,7 @@ from golf.launch import torchrun
 from golf.launch.heartbeat import Heartbeat
 from golf.launch.join import Meeting
 
-GOLF = [sys.executable, "-m", "golf", "experiment=tiny", "device=cpu"]
+GOLF = [sys.executable, "-m", "golf", "experiment=tiny", "device=cpu", "launch.join_timeout=60"]
 
 
 @pytest.fixture
@@ -107,6 +107,7 @@ def meeting(rank):
     return meeting
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("finished", [False, True])
 def test_silence_counts_unless_a_rank_has_done_its_part(meeting, finished):
     heard, silent = Event(), []
