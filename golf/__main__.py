@@ -1,7 +1,21 @@
-"""`python -m golf`."""
+"""`golf` and `python -m golf`: a run or a sweep, or one of the commands beside it, by its name."""
 
 import sys
+from importlib import import_module
 
-from golf.app import main
+from golf.safe_path import use_safe_path
 
-sys.exit(main())
+# `golf NAME …` does what `python -m golf.NAME …` does. They are described in conf/hydra/help/golf.yaml.
+COMMANDS = ("bench", "cache", "dashboard", "data", "report", "submit", "verify")
+
+
+def main() -> int:
+    """Do what the command line asks for and return the exit code (golf.app.main, golf.command.exit_code)."""
+    use_safe_path()
+    name = sys.argv.pop(1) if sys.argv[1:2] and sys.argv[1] in COMMANDS else None
+    command = import_module("golf.app" if name is None else f"golf.{name}.__main__")
+    return command.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

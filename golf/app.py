@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from golf.build import build
+from golf.command import exit_code
 from golf.config.check import check
 from golf.config.explain import explain
 from golf.errors import Ended, Stopped, UserError, require
@@ -29,6 +30,7 @@ from golf.paths import PACKAGE, config_dir
 from golf.sweep import gpus, status
 from golf.sweep.job_name import job_name, variant
 from golf.sweep.sweep import directory_to_resume, sweep_of
+from golf.terminal import print_error
 
 # Hydra looks for plugins in the packages `hydra_plugins` along the path.
 sys.path.append(str(PACKAGE / "plugins"))
@@ -49,10 +51,7 @@ def main() -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if not torchrun.active():
         return lead()
-    try:
-        code = torchrun.follow() if torchrun.is_follower() else lead()
-    except Stopped as stopped:
-        code = stopped.exit_code
+    code = exit_code(lambda: torchrun.as_rank(lead))
     torchrun.leave(code)
     return code
 
@@ -82,7 +81,7 @@ def lead() -> int:
             message = explain(error, groups=[path.name for path in config_dir().iterdir() if path.is_dir()])
         if traceback_wanted:
             traceback.print_exc()
-        print(f"golf: error: {message if code == 1 else ' '.join(message.split())}", file=sys.stderr)
+        print_error(message if code == 1 else " ".join(message.split()))
         return code
     finally:
         for directory in _claimed:
@@ -180,7 +179,7 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
         raise Ended(str(error), code=1) from error
     except Stopped as stopped:
         again = f"hydra.run.dir={directory}" if sweep is None else f"sweep.resume={sweep}"
-        print(f"golf: error: stopped by {stopped.signal}; the same command with {again} goes on", file=sys.stderr)
+        print_error(f"stopped by {stopped.signal}; the same command with {again} goes on")
         raise
 
 

@@ -1,10 +1,10 @@
-"""What the commands beside the launcher have in common: `python -m golf.report` and its like."""
+"""What the commands beside the launcher have in common: `golf report` and its like."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from golf.errors import UserError
+from golf.terminal import print_error
 
 
 def exit_code(command: Callable[[], int]) -> int:
@@ -12,7 +12,7 @@ def exit_code(command: Callable[[], int]) -> int:
     try:
         return command()
     except UserError as error:
-        print(f"golf: error: {error}", file=sys.stderr)
+        print_error(error)
         return error.code
 
 

@@ -18,23 +18,17 @@ from torch import Tensor
 # A rank that dies ends the job through its launcher, not through a timeout; and rank 0 may compress for minutes.
 TIMEOUT = timedelta(hours=2)
 
-_started = False
 
+def start(**meeting: Any) -> None:
+    """Join the other ranks, found by the variables that torchrun sets (RANK, WORLD_SIZE, MASTER_ADDR, …).
 
-def start() -> None:
-    """Join the other ranks, found by the variables that torchrun sets (RANK, WORLD_SIZE, MASTER_ADDR, …)."""
+    meeting: store, rank and world_size, where this rank has found the others already.
+    """
     gpus = torch.cuda.device_count() if dist.is_nccl_available() else 0
     backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
     if local_rank() < gpus:  # with more ranks than GPUs, all must be meant for the CPU
         torch.cuda.set_device(local_rank())
-    dist.init_process_group(backend, timeout=TIMEOUT)
-    global _started
-    _started = True
-
-
-def was_started() -> bool:
-    """Whether this process has joined others, even if it has left them since."""
-    return _started
+    dist.init_process_group(backend, timeout=TIMEOUT, **meeting)
 
 
 def stop() -> None:
@@ -64,7 +58,7 @@ def is_main() -> bool:
 
 def local_rank() -> int:
     """The number of this rank among those of its host; it uses the host's GPU of that number."""
-    return int(os.environ.get("LOCAL_RANK", 0))
+    return int(os.environ.get("LOCAL_RANK", 0)) if "RANK" in os.environ else 0
 
 
 def local_world_size() -> int:

@@ -34,6 +34,7 @@ CORE = (
     "golf.resume.clock",
     "golf.resume.loop",
     "golf.resume.training",
+    "golf.safe_path",
     "golf.train",
     "golf.ttt",
 )

@@ -1,4 +1,4 @@
-"""`python -m golf.bench`: how fast the parts are on synthetic data, beside the same mathematics on the plain path."""
+"""`golf bench`: how fast the parts are on synthetic data, beside the same mathematics on the plain path."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ from golf.errors import UserError, require
 def main() -> int:
     width = max(map(len, KNOWN))
     parser = argparse.ArgumentParser(
-        prog="python -m golf.bench",
+        prog="golf bench",
         description=__doc__,
         epilog="rows:\n" + "\n".join(f"  {name:{width}}  {what}" for name, what in KNOWN.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -16,13 +16,13 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from golf.atomic import write_json
 from golf.bench.row import Skipped
 from golf.bench.setting import Setting
 from golf.errors import UserError
 from golf.provenance import provenance
+from golf.terminal import plain_text
 
 WIDTH = 1000  # of the console: a table is as wide as its text, and nothing in it is cut
 
@@ -57,8 +57,8 @@ def bench(overrides: Sequence[str], subjects: Sequence[str], repeats: int, outpu
     for row in found["rows"]:
         for how in ("skipped", "failed"):
             if how in row:
-                console.print(Text(f"! {row['name']} is {how}: {row[how]}"), soft_wrap=True)
-    console.print(Text(str(output)), soft_wrap=True)
+                console.print(plain_text(f"! {row['name']} is {how}: {row[how]}"), soft_wrap=True)
+    console.print(plain_text(str(output)), soft_wrap=True)
     return well
 
 
@@ -101,13 +101,13 @@ def _table(found: dict[str, Any]) -> Table:
         box=SIMPLE_HEAD,
     )
     for i, column in enumerate(["row", "value", "plain", "×", "", "details"]):
-        table.add_column(Text(column), justify="right" if i in (1, 2, 3) else "left", no_wrap=True)
+        table.add_column(plain_text(column), justify="right" if i in (1, 2, 3) else "left", no_wrap=True)
     for row in found["rows"]:
         if "value" in row:
             ratio = "–" if row["ratio"] is None else f"{row['ratio']:.2f}"
             value, plain = (_number(row[key], row["unit"]) for key in ("value", "plain"))
             details = ", ".join(f"{key} {_short(detail)}" for key, detail in row["details"].items())
-            table.add_row(*(Text(cell) for cell in (row["name"], value, plain, ratio, row["what"], details)))
+            table.add_row(*(plain_text(cell) for cell in (row["name"], value, plain, ratio, row["what"], details)))
     return table
 
 

@@ -1,4 +1,4 @@
-"""`python -m golf.cache`: what the cache of stages holds, and making it smaller."""
+"""`golf cache`: what the cache of stages holds, and making it smaller."""
 
 import argparse
 import json
@@ -10,10 +10,11 @@ from golf.cache.entries import Entry, user_cache
 from golf.cache.prune import held, prune
 from golf.cache.stage_cache import RECORD
 from golf.run_files import read_records, runs_of_sweep
+from golf.terminal import print_error, printable
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m golf.cache", description=__doc__)
+    parser = argparse.ArgumentParser(prog="golf cache", description=__doc__)
     parser.add_argument("--directory", help="of the cache (default: golf/stages in the user's cache)")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the entries, the one last used first")
@@ -27,8 +28,8 @@ def main() -> int:
         for entry in held(root):
             stage = json.loads((entry.path / RECORD).read_text())["stage"] if (entry.path / RECORD).exists() else "?"
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-            print(f"{entry.path.name[:12]}  {stage:<9} {entry.size / 1e6:10.1f} MB  used {used}")
-        print(f"{sum(entry.size for entry in held(root)) / 1e9:.2f} GB in {root}")
+            print(printable(f"{entry.path.name[:12]}  {stage:<9} {entry.size / 1e6:10.1f} MB  used {used}"))
+        print(printable(f"{sum(entry.size for entry in held(root)) / 1e9:.2f} GB in {root}"))
     elif arguments.command == "prune":
         removed = prune(root, int(arguments.limit_gib * 2**30))
         print(f"removed {len(removed)} entries, {sum(entry.size for entry in removed) / 1e9:.2f} GB")
@@ -37,11 +38,11 @@ def main() -> int:
         if not found:
             runs = runs_of_sweep(arguments.run)
             what = f"a sweep's directory; give one of its runs, such as {runs[0]}" if runs else "no run directory"
-            print(f"golf: error: {arguments.run}: is {what}", file=sys.stderr)
+            print_error(f"{arguments.run}: is {what}")
             return 2
         for record in found:
             held_here = "in the cache" if Entry(root / record["key"]).is_whole() else "not in the cache"
-            print(f"{record['key']}  {record['stage']:<9} {held_here}")
+            print(printable(f"{record['key']}  {record['stage']:<9} {held_here}"))
     return 0
 
 

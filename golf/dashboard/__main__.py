@@ -1,4 +1,4 @@
-"""`python -m golf.dashboard`: saves a Weights & Biases workspace that shows a project's runs and sweeps."""
+"""`golf dashboard`: saves a Weights & Biases workspace that shows a project's runs and sweeps."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ PATIENCE = 10.0  # seconds for the server's first answer
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m golf.dashboard", description=__doc__)
+    parser = argparse.ArgumentParser(prog="golf dashboard", description=__doc__)
     parser.add_argument("project", metavar="ENTITY/PROJECT", help="where the runs are")
     parser.add_argument("--name", default="golf", help="of the workspace (default: golf)")
     parser.add_argument("--dry-run", action="store_true", help="print what would be saved, and ask nobody")

@@ -1,4 +1,4 @@
-"""`python -m golf.data`: looks after data sets."""
+"""`golf data`: looks after data sets."""
 
 import argparse
 import os
@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 from golf.command import exit_code
+from golf.terminal import print_error, printable
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m golf.data", description=__doc__)
+    parser = argparse.ArgumentParser(prog="golf data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="count the bytes of each document, and compare them with its text")
     check.add_argument("--tokenizer", type=Path, required=True, help="SentencePiece model")
@@ -47,9 +48,9 @@ def _check(tokenizer: Path, files: list[Path]) -> int:
     from golf.data.check import check
 
     try:
-        print(check(tokenizer, files))
+        print(printable(check(tokenizer, files)))
     except Unexplained as error:
-        print(f"golf: error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     return 0
 

@@ -1,5 +1,6 @@
 """Documents to tokens, in order, by any number of processes: what a process is given and gives back is bounded."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +15,7 @@ from sentencepiece import SentencePieceProcessor
 
 from golf.data.tokenizer import SPACE
 from golf.errors import UserError
+from golf.parent import die_with_parent
 
 BATCH_CHARACTERS = 2**20  # about, of documents that are encoded together: one can be longer
 AHEAD = 3  # batches for each process: one in work, one that waits, one that is done
@@ -57,7 +59,7 @@ def encoding(path: Path, workers: int) -> Iterator[Callable[[Iterable[tuple[str,
         yield lambda documents: map(encoder.encode, batches(documents))
         return
     # Not forked: threads of this process may hold locks.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (path,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (path, os.getpid())) as pool:
         try:
             yield lambda documents: in_order(pool, _encode, batches(documents), AHEAD * workers)
         except BrokenProcessPool as error:
@@ -94,8 +96,9 @@ def in_order(
         yield waiting.popleft().result()
 
 
-def _start(path: Path) -> None:
+def _start(path: Path, parent: int) -> None:
     global _encoder
+    die_with_parent(parent)
     _encoder = Encoder(path)
 
 

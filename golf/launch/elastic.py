@@ -53,6 +53,8 @@ class Elastic:
     rdzv_endpoint: str | None
     rdzv_id: str | None
     rdzv_timeout: int
+    join_timeout: float
+    heartbeat_timeout: float
 
     def run(self, task: Task, fresh: bool) -> dict[str, Any] | None:
         """Run the job; its results (None on a host whose ranks do not hold rank 0).
@@ -87,6 +89,8 @@ class Elastic:
         within = 0 <= self.node_rank < self.nnodes
         require(within, f"launch.node_rank={self.node_rank} must lie between 0 and launch.nnodes={self.nnodes} - 1")
         require(self.rdzv_timeout > 0, f"launch.rdzv_timeout={self.rdzv_timeout} must be at least 1")
+        for name in ("join_timeout", "heartbeat_timeout"):
+            require(getattr(self, name) > 0, f"launch.{name}={getattr(self, name)} must be above 0")
         endpoint = self.rdzv_endpoint
         formed = endpoint is None or re.fullmatch(r"[^:\s]+:\d+", endpoint) is not None
         require(formed, f"launch.rdzv_endpoint={endpoint} must have the form HOST:PORT")
@@ -123,7 +127,7 @@ class Elastic:
                 **_signals_to_handle(LaunchConfig),
             )
             try:
-                elastic_launch(config, sys.executable)("-m", "golf.launch.worker", str(path))
+                elastic_launch(config, sys.executable)("-m", "golf.launch", str(path), str(os.getpid()))
             except ChildFailedError as error:
                 raise _blamed(error, Path(folder)) from None
             except SignalException as error:
@@ -149,7 +153,8 @@ def _blamed(error: "ChildFailedError", logs: Path) -> UserError | WorkerError | 
     for told in (UserError, Diverged):
         if failure.exitcode == told.code:
             return told(message)
-    return WorkerError(f"rank {rank} failed: {message}\n\n{extra['py_callstack']}")
+    stack = extra["py_callstack"]
+    return WorkerError(f"rank {rank} failed: {message}\n\n{stack}" if stack.startswith("Traceback") else message)
 
 
 def _failed_at(failure: "ProcessFailure") -> float:

@@ -1,34 +1,74 @@
-"""One of the processes of a job: `python -m golf.launch.worker TASK.json`, started by torch's elastic launcher.
+"""What one of the processes of a job does.
 
-Its exit code is 0, that of a UserError, 130 if interrupted, 128 + the number of a signal that ended the job where it
-can go on, or 1; what went wrong lies in the file that torch's launchers name in TORCHELASTIC_ERROR_FILE.
+A worker's exit code is 0, that of a UserError, 130 if interrupted, 128 + the number of a signal that ended the job
+where it can go on, or 1; what went wrong lies in the file that torch's launchers name in TORCHELASTIC_ERROR_FILE.
 """
 
 import faulthandler
 import os
+import signal
 import sys
 import time
 import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from logging.config import dictConfig
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from golf import dist
 from golf.atomic import write_json
 from golf.errors import Stopped, UserError
+from golf.launch import torchrun
+from golf.launch.elastic import WorkerError
+from golf.launch.heartbeat import Heartbeat
+from golf.launch.join import Meeting
 from golf.launch.task import Task
+from golf.terminal import print_error
+
+_begun = False
 
 
 def work(task: Task | None) -> dict[str, Any] | None:
     """Join the other ranks, take on rank 0's task, and return its results; None if rank 0 has no task.
 
-    task: only rank 0's counts, so that a job has one configuration and one directory on any number of hosts.
+    task: only rank 0's counts, so that a job has one configuration and one directory on any number of hosts. A rank
+    that is silent for launch.heartbeat_timeout seconds ends the process.
+
+    Raises UserError if not all ranks join within launch.join_timeout seconds.
     """
-    dist.start()
+    global _begun
+    _begun = True
+    launch = torchrun.launch_config(sys.argv[1:]) if task is None else task.config["launch"]
+    meeting, patience = Meeting(), launch["heartbeat_timeout"]
+    store = meeting.join(launch["join_timeout"])
+    heartbeat = Heartbeat(meeting.connect(patience), meeting.keys, meeting.rank, patience, partial(_give_up, patience))
+    heartbeat.start()
+    store.set_timeout(dist.TIMEOUT)  # from here on a rank may keep the others waiting
+    dist.start(store=store, rank=meeting.rank, world_size=meeting.world_size)
     task = dist.main_says(task)
     results = None if task is None else run(task)
+    heartbeat.stop()
     dist.stop()
     return results
+
+
+def has_begun() -> bool:
+    """Whether this process has joined others, or tried to."""
+    return _begun
+
+
+def _give_up(timeout: float, silent: Mapping[int, int]) -> NoReturn:
+    """End this process, since ranks (with their process ids) were silent for `timeout` seconds."""
+    ranks = f"rank{'s' * (len(silent) > 1)} {', '.join(map(str, silent))}"
+    failed = f"{ranks} did not answer for launch.heartbeat_timeout={timeout:g} seconds: stopped, or its host is gone"
+    report(WorkerError(failed), time.time() - timeout)
+    for pid in silent.values():  # one that is stopped hears no other signal, and the launcher would wait for it
+        with suppress(OSError):
+            if f"\nPPid:\t{os.getppid()}\n" in Path(f"/proc/{pid}/status").read_text():
+                os.kill(pid, signal.SIGKILL)
+    os._exit(1)
 
 
 def run(task: Task) -> dict[str, Any]:
@@ -55,18 +95,18 @@ def main(path: str) -> int:
     return 0
 
 
-def report(error: BaseException) -> None:
+def report(error: BaseException, when: float | None = None) -> None:
     """Write `error` where the launcher looks for it, in torch's form, with the second's fraction that torch leaves out:
-    the rank that failed first is the one to blame, and the others follow within milliseconds."""
+    the rank that failed first is the one to blame, and the others follow within milliseconds.
+
+    when: in seconds since 1970; None: now. An error that was not raised has no traceback: it is of another rank.
+    """
     path = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    told = isinstance(error, UserError | WorkerError)
     if path is None:
-        traceback.print_exception(error)
+        print_error(error) if told else traceback.print_exception(error)
         return
-    now = time.time()
-    extra = {"py_callstack": "".join(traceback.format_exception(error)), "timestamp": str(int(now)), "time": now}
-    message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    when = time.time() if when is None else when
+    extra = {"py_callstack": "".join(traceback.format_exception(error)), "timestamp": str(int(when)), "time": when}
+    message = str(error) if told else f"{type(error).__name__}: {error}"
     write_json(Path(path), {"message": {"message": message, "extraInfo": extra}})  # the launcher may end this meanwhile
-
-
-if __name__ == "__main__":
-    dist.leave(main(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""`python -m golf.report`: the runs of sweeps beside each other, as tables, one page and PNGs."""
+"""`golf report`: the runs of sweeps beside each other, as tables, one page and PNGs."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from golf.command import exit_code, extra
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m golf.report", description=__doc__)
+    parser = argparse.ArgumentParser(prog="golf report", description=__doc__)
     parser.add_argument("directories", nargs="+", type=Path, help="of sweeps or runs; all below them is found")
     parser.add_argument("--reference", help="the variant that the others are compared with (default: the first one)")
     parser.add_argument("--metric", choices=["val_bpb", "val_loss"], default="val_bpb", help="what is compared")

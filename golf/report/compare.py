@@ -7,7 +7,6 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
-from rich.text import Text
 
 from golf.config.names import no_such
 from golf.errors import UserError
@@ -20,6 +19,7 @@ from golf.report.runs import Run, differing, read_runs
 from golf.report.statistics import paired
 from golf.report.variants import by_seed, latest, variants
 from golf.report.wandb_summary import log_deltas
+from golf.terminal import plain_text
 
 WANDB = "golf.tracker.wandb.Wandb"
 WIDTH = 1000  # of the console: a table is as wide as its text, and nothing in it is cut
@@ -56,7 +56,7 @@ def report(
     for table in first + rest:
         console.print(_rich(table))
     for line in warnings:
-        console.print(Text(f"! {line}"), soft_wrap=True)
+        console.print(plain_text(f"! {line}"), soft_wrap=True)
     output.mkdir(parents=True, exist_ok=True)
     plots = draw(of, found, reference, metric, output)
     sizes = tables.bytes_per_tensor(of)
@@ -68,7 +68,7 @@ def report(
         known = {name: difference for name, difference in found.items() if difference is not None}
         deltas = [{"variant": name, **about, **asdict(difference)} for name, difference in known.items()]
         log_deltas(deltas, output, tracker)
-    console.print(Text(str(output / "report.html")), soft_wrap=True)
+    console.print(plain_text(str(output / "report.html")), soft_wrap=True)
 
 
 def why_bits_per_byte(runs: Sequence[Run]) -> str:
@@ -79,10 +79,14 @@ def why_bits_per_byte(runs: Sequence[Run]) -> str:
 
 def _rich(table: tables.Table) -> RichTable:
     drawn = RichTable(
-        title=table.title, title_justify="left", caption=table.note, caption_justify="left", box=SIMPLE_HEAD
+        title=plain_text(table.title),
+        title_justify="left",
+        caption=plain_text(table.note),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
     )
     for i, column in enumerate(table.columns):
-        drawn.add_column(Text(column), justify="right" if i else "left", no_wrap=True)
+        drawn.add_column(plain_text(column), justify="right" if i else "left", no_wrap=True)
     for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(plain_text(cell) for cell in row))
     return drawn

@@ -1,4 +1,4 @@
-"""`python -m golf.submit`: the folder that is handed in, from the runs of its seeds."""
+"""`golf submit`: the folder that is handed in, from the runs of its seeds."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from golf.command import exit_code, extra
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m golf.submit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="golf submit", description=__doc__)
     parser.add_argument("directories", nargs="+", help="of runs or of a sweep; and KEY=VALUE for conf/submission.yaml")
     parser.add_argument("--output", type=Path, default=Path("submission"), help="the folder (default: submission)")
     parser.add_argument("--logs", type=Path, help="where the script was run (default: OUTPUT-runs)")

@@ -21,6 +21,7 @@ from golf.provenance import code_digest
 from golf.run_files import ARTIFACT
 from golf.submit.audit import Audit
 from golf.submit.evidence import Seed
+from golf.submit.markdown import as_text
 from golf.submit.pack import modules
 
 SCRIPT, REQUIREMENTS = "train_gpt.py", "requirements.txt"
@@ -93,15 +94,16 @@ def submission(told: Told) -> dict[str, Any]:
 
 def readme(told: Told) -> str:
     """README.md."""
-    template = Environment(
+    environment = Environment(
         loader=PackageLoader("golf.submit", ""),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-    ).get_template("README.md.j2")
+    )
+    environment.filters["as_text"] = as_text
     scores = [each["val_bpb"] for each in told.figures.values()]
-    return template.render(
+    return environment.get_template("README.md.j2").render(
         about=told.about,
         figures=told.figures,
         mean=fmean(scores),

@@ -22,6 +22,7 @@ from golf.model.attend import own_module
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.replay import Replayed
 from golf.resume import loop
+from golf.safe_path import is_sought
 from golf.sources import closure, source_of
 from golf.submit import script
 from golf.submit.rename import renamed
@@ -92,7 +93,7 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
     targets = {module_of(part) for part in parts} | own_module(config["attention"])
     # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
-    off = {part.__name__ for part in (loop.is_kept, Unwatched, Watch, Watch.look_at, Watch.require_finite)}
+    off = {part.__name__ for part in (is_sought, loop.is_kept, Unwatched, Watch, Watch.look_at, Watch.require_finite)}
     if not config["quantizer"].get("fit_bytes"):
         off.add(SDClipQuantizer.is_to_fit.__name__)
     kernels = {part["kernels"] for part in parts if "kernels" in part}

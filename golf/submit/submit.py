@@ -11,7 +11,6 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Column, Table
-from rich.text import Text
 
 from golf.config.names import no_such
 from golf.errors import UserError, require
@@ -23,6 +22,7 @@ from golf.submit.audit import Audit, audit
 from golf.submit.evidence import ScriptLog, Seed, read_log
 from golf.submit.folder import SCRIPT, About, Told, commands, digest, write_folder
 from golf.submit.pack import GROUPS, pack, packed_config
+from golf.terminal import plain_text
 
 MISSING = "???"  # as Hydra's files say it
 OF_DATA = ("val_tokens", "seed", "order")  # the others say where the data are
@@ -120,11 +120,11 @@ def _print(verdict: Audit, folder: Path, logs: Path, seeds: Sequence[Seed]) -> N
     console = Console()
     table = Table("check", "", Column("found", overflow="fold"))
     for check in verdict.checks:
-        table.add_row(Text(check.name), "holds" if check.holds else "FAILS", Text(check.found))
+        table.add_row(plain_text(check.name), "holds" if check.holds else "FAILS", plain_text(check.found))
     console.print(table)
-    console.print(Text(f"{folder}: {'ready' if verdict.passed else 'not ready'}"), soft_wrap=True)
+    console.print(plain_text(f"{folder}: {'ready' if verdict.passed else 'not ready'}"), soft_wrap=True)
     if any(seed.log is None for seed in seeds):
-        console.print(Text(f"Logs of a submission are the script's own. In {logs}, then this command again:"))
+        console.print(plain_text(f"Logs of a submission are the script's own. In {logs}, then this command again:"))
         script, ranks = folder.resolve() / SCRIPT, seeds[0].machine["ranks"]
         for command in commands([seed.seed for seed in seeds], ranks, f"{script.parent}/"):
-            console.print(Text(f"  {command}"), soft_wrap=True)
+            console.print(plain_text(f"  {command}"), soft_wrap=True)

@@ -9,6 +9,7 @@ from golf import occupied
 from golf.errors import Ended
 from golf.sweep import status
 from golf.sweep.job_name import NOT_ASKED, without
+from golf.terminal import plain_text, printable
 
 
 def conclude(
@@ -59,7 +60,7 @@ def _print(
         lines = error.strip().splitlines()
         # A mistake is told in its first line, a traceback in its last.
         what = "" if not lines else lines[-1] if lines[0].startswith("Traceback") else lines[0]
-        table.add_row(Text(asked, overflow="fold"), state, *numbers, Text(what))
+        table.add_row(Text(printable(asked), overflow="fold"), plain_text(state), *numbers, plain_text(what))
 
     for job in jobs:
         row(job["overrides"], job["state"], job["objectives"], job["error"] or "")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from golf.atomic import write_json
 from golf.errors import Ended, UserError
+from golf.terminal import printable
 
 FILE = "status.json"
 
@@ -42,7 +43,7 @@ def run_once(
         if main:
             write_json(directory / FILE, fields | {"objectives": values, "error": error})
         elif error is not None:
-            print(error, file=sys.stderr)
+            print(printable(error), file=sys.stderr)
 
     write("running")
     try:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from golf.disk import room_for
 from golf.events import Job, Listener
+from golf.terminal import printable
 from golf.tracker.table import summary
 
 SECONDS_BETWEEN_LINES = 10.0  # of one stage
@@ -75,8 +76,7 @@ class Console(Listener):
 
     def line(self, source: str, what: str, values: Mapping[str, Any] | None = None) -> None:
         """One line of text: who says what, and numbers with their names."""
-        line = f"{source:<16} {what}  {_words(values or {})}".rstrip()
-        self._print(line)
+        self._print(printable(f"{source:<16} {what}  {_words(values or {})}".rstrip()))
 
     def _print(self, what: rich.console.RenderableType) -> None:
         """Raises UserError if it goes to a file on a full disk."""

@@ -1,4 +1,4 @@
-"""`python -m golf.verify`: derives again what a submission's folder says, and says what could not be checked."""
+"""`golf verify`: derives again what a submission's folder says, and says what could not be checked."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from golf.command import exit_code, extra
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m golf.verify",
+        prog="golf verify",
         description=__doc__,
         epilog="Exit code 0: nothing failed; 1: something did; 2: there is nothing to verify.",
     )

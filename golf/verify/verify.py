@@ -10,6 +10,7 @@ from rich.text import Text
 from golf.errors import UserError, require
 from golf.run_files import ARTIFACT
 from golf.submit.folder import COMPLIANCE, README, REQUIREMENTS, SCRIPT, SUBMISSION
+from golf.terminal import plain_text
 from golf.verify.artifact import artifact
 from golf.verify.files import files
 from golf.verify.finding import Finding, Verdict
@@ -63,14 +64,9 @@ def show(folder: Path, findings: Sequence[Finding]) -> bool:
     table = Table("check", "verdict", "seen")
     for finding in findings:
         verdict = Text(finding.verdict, style=STYLES[finding.verdict], no_wrap=True)
-        table.add_row(_plain(finding.name), verdict, _plain(finding.seen))
+        table.add_row(plain_text(finding.name), verdict, plain_text(finding.seen))
     console.print(table)
     counts = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in STYLES}
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    console.print(_plain(f"{folder}: {told}"), soft_wrap=True)
+    console.print(plain_text(f"{folder}: {told}"), soft_wrap=True)
     return counts["failed"] == 0
-
-
-def _plain(text: str) -> Text:
-    """Without what would steer the terminal: a folder's author chose part of it."""
-    return Text("".join(char if char.isprintable() else "�" for char in text))

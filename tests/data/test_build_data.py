@@ -1,10 +1,13 @@
 """`python -m golf.data build`: documents to a data set, the same with any number of workers, in bounded memory."""
 
 import json
+import os
 import signal
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from select import select
 
 import numpy as np
 import pytest
@@ -250,3 +253,29 @@ def test_a_worker_that_is_killed_is_one_line(data, monkeypatch):
         encode.encoding(data / "tokenizer.model", 2) as encoded,
     ):
         list(encoded([]))
+
+
+KILLED = """\
+import os, signal, sys
+from pathlib import Path
+from golf.data import encode
+encode.BATCH_CHARACTERS = 1
+if __name__ == "__main__":
+    with encode.encoding(Path(sys.argv[1]), 2) as tokens:
+        next(tokens(("one", "and one") for _ in range(9)))
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
+        print(children, flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_workers_die_with_the_command(data, tmp_path):
+    (tmp_path / "killed.py").write_text(KILLED)
+    command = [sys.executable, str(tmp_path / "killed.py"), str(data / "tokenizer.model")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as job:
+        processes = [os.pidfd_open(int(pid)) for pid in job.stdout.readline().split()]
+        job.kill()
+        for process in processes:
+            assert select([process], [], [], 60)[0] == [process]  # its end can be read
+            os.close(process)
+    assert len(processes) == 3  # one looks after what they share

@@ -264,6 +264,21 @@ def test_a_signal_ends_the_job_and_its_workers(tmp_path, number, code, message):
     assert len(saved) == (number != signal.SIGINT)  # what goes on is there before the workers end
 
 
+@pytest.mark.parametrize("command", [[*GOLF, TWO], TORCHRUN], ids=["golf", "torchrun"])
+def test_a_rank_that_is_stopped_ends_the_job_by_its_name(tmp_path, command):
+    command = [*command, *TINY, "launch.heartbeat_timeout=3", "trainer.steps=100000", "hydra.run.dir=run"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as job:
+        assert any("step 1 " in line for line in job.stdout)
+        children = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+        (rank1,) = [child for child in children if b"\0RANK=1\0" in Path("/proc", child, "environ").read_bytes()]
+        os.kill(int(rank1), signal.SIGSTOP)
+        _, errors = job.communicate(timeout=100)
+    message = "rank 1 did not answer for launch.heartbeat_timeout=3 seconds: stopped, or its host is gone"
+    assert job.returncode == 1
+    assert f"{message}\n" in errors if TORCHRUN[2] in command else errors == f"golf: error: {message}\n"
+
+
 def test_a_signal_to_the_workers_alone_is_no_failure_of_theirs(tmp_path):
     """As from a scheduler that signals every process."""
     command = [*GOLF, TWO, "trainer.steps=100000", "experiment=tiny", "cache=off", "hydra.run.dir=run"]

@@ -1,0 +1,12 @@
+"""`python -m golf.launch TASK.json PARENT`: a worker, started by the process PARENT (golf.launch.elastic)."""
+
+import sys
+
+from golf.parent import die_with_parent
+
+if __name__ == "__main__":
+    die_with_parent(int(sys.argv[2]))  # before anything that takes long, as importing torch does
+    from golf import dist
+    from golf.launch import worker
+
+    dist.leave(worker.main(sys.argv[1]))
