@@ -34,7 +34,7 @@ def best(cwd: Path) -> dict:
 
 def computed(cwd: Path) -> Counter[str]:
     """How often each stage was not taken from the cache."""
-    lines = [line for job in directory(cwd).glob("*=*") for line in jsonl.read(job)]
+    lines = [line for job in directory(cwd).glob("*-*") for line in jsonl.read(job)]
     return Counter(line["stage"] for line in lines if line.get("name") == "stage_finished" and not line["from_cache"])
 
 

@@ -82,11 +82,11 @@ def test_two_sweeps_at_once_have_a_directory_and_a_group_each(own):
     assert [each.returncode for each in done] == [0, 0], [each.stderr for each in done]
     groups = []
     for directory in own.glob("multirun/*/*"):
-        configs = [yaml.safe_load((job / "config.yaml").read_text()) for job in directory.glob("*=*")]
+        configs = [yaml.safe_load((job / "config.yaml").read_text()) for job in directory.glob("*-*")]
         assert len(configs) == 2
         (group,) = {config["tracker"]["group"] for config in configs}
         assert group == f"{directory.parent.name}/{directory.name}"
-        assert {config["tracker"]["name"] for config in configs} == {job.name for job in directory.glob("*=*")}
+        assert {config["tracker"]["name"] for config in configs} == {job.name for job in directory.glob("*-*")}
         variants = {config["tracker"]["variant"] for config in configs}
         assert variants == {"experiment=tiny stages=[train] trainer.steps=1 data.val_tokens=130"}
         groups.append(group)
