@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -25,6 +26,8 @@ from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
 from golf.occupied import remove_if_empty
 from golf.paths import PACKAGE, config_dir
+from golf.resume.command import resume_command
+from golf.run_files import CONFIG
 from golf.sweep import gpus, status
 from golf.sweep.job_name import job_name, variant
 from golf.sweep.sweep import directory_to_resume, sweep_of
@@ -66,7 +69,9 @@ def lead() -> int:
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
         return 0
     except KeyboardInterrupt:
-        return 130
+        stopped = Stopped(signal.SIGINT)
+        print(f"golf: error: {stopped}", file=sys.stderr)
+        return stopped.exit_code
     except (Ended, Exception) as error:
         code = 2
         if isinstance(error, Ended | UserError):
@@ -77,7 +82,8 @@ def lead() -> int:
             message = explain(error, groups=[path.name for path in config_dir().iterdir() if path.is_dir()])
         if traceback_wanted:
             traceback.print_exc()
-        print(f"golf: error: {message if code == 1 else ' '.join(message.split())}", file=sys.stderr)
+        line = re.sub(r"\s*\n\s*", " ", message.strip())
+        print(f"golf: error: {message if code == 1 else line}", file=sys.stderr)
         return code
     finally:
         for directory in _claimed:
@@ -163,10 +169,12 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
         raise Ended(str(error), code=error.code) from error
     except WorkerError as error:
         raise Ended(str(error), code=1) from error
-    except Stopped as stopped:
-        again = f"hydra.run.dir={directory}" if sweep is None else f"sweep.resume={sweep}"
-        print(f"golf: error: stopped by {stopped.signal}; the same command with {again} goes on", file=sys.stderr)
-        raise
+    except (Stopped, KeyboardInterrupt) as error:
+        stopped = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
+        if sweep is not None:  # whose end tells how to go on
+            raise stopped from None
+        again = f"; {resume_command(directory)} goes on" if (directory / CONFIG).is_file() else ""
+        raise Ended(f"{stopped}{again}", code=stopped.exit_code) from None
 
 
 def plain(cfg: Any) -> dict[str, Any]:

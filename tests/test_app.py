@@ -190,7 +190,7 @@ def test_a_bug_leaves_no_empty_directory(toys: Path, tmp_path: Path) -> None:
 
 def test_an_interrupt_is_130(toys: Path, tmp_path: Path) -> None:
     result = run(toys, tmp_path, "ttt=interrupted")
-    assert (result.returncode, result.stderr) == (130, "")
+    assert (result.returncode, result.stderr) == (130, "golf: error: stopped by SIGINT\n")
 
 
 def test_claims_never_collide(tmp_path: Path) -> None:

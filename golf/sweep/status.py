@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from golf.atomic import write_json
-from golf.errors import Ended, UserError
+from golf.errors import Ended, Stopped, UserError
 
 FILE = "status.json"
+State = Literal["running", "done", "failed", "stopped"]
 
 
 def run_once(
@@ -35,9 +36,7 @@ def run_once(
         return _told(before["objectives"])
     started = time.time()
 
-    def write(
-        state: Literal["running", "done", "failed"], values: Mapping[str, float] | None = None, error: str | None = None
-    ) -> None:
+    def write(state: State, values: Mapping[str, float] | None = None, error: str | None = None) -> None:
         fields = {"state": state, "overrides": list(overrides), "started": started, "seconds": time.time() - started}
         if main:
             write_json(directory / FILE, fields | {"objectives": values, "error": error})
@@ -47,6 +46,9 @@ def run_once(
     write("running")
     try:
         values = run()
+    except Stopped:
+        write("stopped")
+        raise
     except (KeyboardInterrupt, SystemExit):
         raise
     except (Ended, UserError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.errors import ConfigCompositionException
 
-from golf.errors import Ended, require
+from golf.errors import Ended, Stopped, require
 from golf.sweep import status
 from golf.sweep.conclusion import conclude
 from golf.sweep.sweep import sweep_of, sweeping
@@ -33,7 +33,7 @@ class Grid(BasicSweeper):
         with sweeping(directory):
             try:
                 batches = super().sweep(arguments)
-            except Exception as error:
+            except (Exception, KeyboardInterrupt, Stopped) as error:
                 conclude(directory, objectives, left_out=self.left_out, stopped=error)
                 raise
             jobs = [job for batch in batches for job in batch]
