@@ -20,6 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 from golf.build import build
 from golf.config.check import check
 from golf.config.explain import explain
+from golf.config.override import with_home
+from golf.config.places import with_absolute_paths
 from golf.errors import Ended, Stopped, UserError, require
 from golf.launch import torchrun
 from golf.launch.elastic import WorkerError
@@ -64,6 +66,7 @@ def lead() -> int:
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, which it would else print over several lines
     try:
+        sys.argv[1:] = map(with_home, sys.argv[1:])
         if torchrun.active():
             torchrun.refuse_sweep(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
@@ -106,7 +109,7 @@ def claim(directory: str) -> str:
 
 def sweep_directory(resume: str | None, new: str) -> str:
     """Where a sweep's jobs lie, wherever they run: in the directory to go on with, or in a new one."""
-    return str(Path(claim(new) if resume is None else directory_to_resume(resume)).absolute())
+    return str(Path(claim(new)).absolute() if resume is None else directory_to_resume(resume))
 
 
 # Here and not in `main`, since a sweep's jobs may be run by processes that only import `run_job`.
@@ -149,6 +152,7 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
     try:
         config = plain(cfg)
         check(config)
+        config = with_absolute_paths(config, job.runtime.cwd)
         build(config["sweep"]).check()
         resumed = config["sweep"]["resume"]
         require(sweep is not None or resumed is None, f"sweep.resume={resumed}: goes with -m, as the sweep was started")
