@@ -1,5 +1,6 @@
 """The sweeper behind `sweep=ttt_search` and its like: Optuna's, by Hydra's plugin, which goes on with its study."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Search(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         # Not at the top: every start of Hydra imports this module, with or without the plugin.
         from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
+        from optuna.exceptions import ExperimentalWarning
         from optuna.trial import TrialState
 
         assert self.config is not None
@@ -47,6 +49,11 @@ class Search(Sweeper):
             study = self._study(storage, without(NOT_ASKED + NOT_SAID, arguments), objectives)
             OmegaConf.save(self.config, directory / "multirun.yaml")
             before = study.trials
+            for trial in before:
+                if trial.state == TrialState.RUNNING:  # it was cut off, and goes on in its directory
+                    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                        study.enqueue_trial(trial.params)
+                    study.tell(trial.number, state=TrialState.FAIL)
             if before and hasattr(self.others["sampler"], "reseed_rng"):
                 self.others["sampler"].reseed_rng()  # from its seed it would ask for the same trials again
             missing = self.n_trials - sum(trial.state == TrialState.COMPLETE for trial in before)

@@ -1,0 +1,37 @@
+"""Ctrl-C in a command, as a terminal sends it: to every process of its group."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from golf.resume.signals import INTERRUPTED
+
+
+def interrupted(cwd: Path, *arguments: str, after: str, times: int = 1) -> subprocess.CompletedProcess[str]:
+    """Run golf and interrupt it once it has printed a line with `after`, and again when it has said that it waits."""
+
+    def heard() -> None:  # also where the tests run in the background, which ignores it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    command = [sys.executable, "-m", "golf", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=cwd, start_new_session=True, preexec_fn=heard, **pipes) as job:
+        printed = []
+        for line in job.stdout:
+            printed.append(line)
+            if after in line:
+                break
+        os.killpg(job.pid, signal.SIGINT)
+        told = ""
+        for _ in range(times - 1):
+            while INTERRUPTED not in told:
+                told += job.stderr.readline()
+            os.killpg(job.pid, signal.SIGINT)
+        rest, errors = job.communicate(timeout=100)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(job.pid, 0)  # nobody is left of the group
+    return subprocess.CompletedProcess(command, job.returncode, "".join(printed) + rest, told + errors)
