@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from golf.paths import PACKAGE, config_dir
 from golf.resume.command import resume_command
 from golf.run_files import CONFIG
 from golf.sweep import gpus, status
+from golf.sweep.interrupts import run_unless_interrupted
 from golf.sweep.job_name import job_name, variant
 from golf.sweep.sweep import directory_to_resume, sweep_of
 
@@ -137,7 +139,8 @@ def run_job(cfg: DictConfig) -> float | tuple[float, ...] | None:
 
     # Of several hosts, each of which runs this for the same job, the first keeps its status.
     main = cfg.launch.get("node_rank", 0) == 0
-    return status.run_once(directory, job.overrides.task, sweep.objectives, work, main=main)
+    once = partial(status.run_once, directory, job.overrides.task, sweep.objectives, work, main=main)
+    return run_unless_interrupted(job.launcher, once)
 
 
 def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,8 @@ def interrupted(cwd: Path, *arguments: str, after: str, times: int = 1) -> subpr
                 told += job.stderr.readline()
             os.killpg(job.pid, signal.SIGINT)
         rest, errors = job.communicate(timeout=100)
-    with pytest.raises(ProcessLookupError):
-        os.killpg(job.pid, 0)  # nobody is left of the group
+    with pytest.raises(ProcessLookupError):  # nobody is left of the group, be it after a while
+        for _ in range(200):
+            os.killpg(job.pid, 0)
+            time.sleep(0.05)
     return subprocess.CompletedProcess(command, job.returncode, "".join(printed) + rest, told + errors)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from golf.errors import Diverged, Stopped, UserError, require
 from golf.launch import torchrun
 from golf.launch.task import Task
-from golf.resume.signals import DEFAULT, HELD, wait_once
+from golf.resume.signals import DEFAULT, HELD, SECONDS_TO_SAVE, wait_once
 from golf.sweep.gpus import lent, visible
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # What else ends them, whoever makes use of it: submitit has SLURM send it some time before a host is taken away, and
 # queues the job again. The workers have saved by then.
 WARNING = signal.SIGUSR2
-SECONDS_TO_SAVE = 90  # for workers, to end a step and save it; below `signal_delay_s` of conf/hydra/launcher/slurm.yaml
 
 
 class WorkerError(Exception):

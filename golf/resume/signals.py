@@ -12,6 +12,8 @@ HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 DEFAULT = (signal.SIG_DFL, signal.default_int_handler)  # what Python begins with
 
 
+# For processes of a job, to end a step and save it; below `signal_delay_s` of conf/hydra/launcher/slurm.yaml.
+SECONDS_TO_SAVE = 90
 INTERRUPTED = "golf: interrupted; saving what is done (Ctrl-C again ends it at once)"
 
 

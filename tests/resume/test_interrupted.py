@@ -5,6 +5,7 @@ import re
 import signal
 from textwrap import dedent
 
+import pytest
 from interrupting import interrupted
 
 from golf.resume.command import resume_command
@@ -31,15 +32,17 @@ def test_a_run_is_saved(tmp_path):
     assert len(list(tmp_path.glob("a b/resume/train/*/about.json"))) == 1
 
 
-def test_a_sweep_is_saved_and_ends(tmp_path):
-    done = interrupted(tmp_path, "-m", *TINY, "seed=1,2", after="step 1 ")
+@pytest.mark.parametrize("launcher", ["basic", "parallel"])
+def test_a_sweep_is_saved_and_ends(tmp_path, launcher):
+    done = interrupted(tmp_path, "-m", *TINY, "seed=1,2,3", f"hydra/launcher={launcher}", after="step 1 ")
     assert done.returncode == 130
     (sweep,) = tmp_path.glob("multirun/*/*")
-    assert done.stderr == f"\n{INTERRUPTED}\ngolf: error: stopped by SIGINT; {resume_command(sweep)} goes on\n"
-    assert re.search(r"seed=1 +│ stopped", done.stdout)
-    (status,) = sweep.glob("*/status.json")  # no other job began
-    assert json.loads(status.read_text())["state"] == "stopped"
-    assert len(list(status.parent.glob("resume/train/*/about.json"))) == 1
+    assert done.stderr.endswith(f"\n{INTERRUPTED}\ngolf: error: stopped by SIGINT; {resume_command(sweep)} goes on\n")
+    assert re.search(r"\bseed=\d +│ stopped", done.stdout)
+    begun = {path.parent: json.loads(path.read_text())["state"] for path in sweep.glob("*/status.json")}
+    assert len(begun) < 3  # no other job begins
+    assert set(begun.values()) == {"stopped"}
+    assert any(job.glob("resume/train/*/about.json") for job in begun)
 
 
 def test_the_second_time_it_ends_at_once(tmp_path):

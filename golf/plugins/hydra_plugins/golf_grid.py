@@ -10,6 +10,7 @@ from hydra.errors import ConfigCompositionException
 from golf.errors import Ended, Stopped, require
 from golf.sweep import status
 from golf.sweep.conclusion import conclude
+from golf.sweep.interrupts import after_jobs
 from golf.sweep.sweep import sweep_of, sweeping
 
 
@@ -30,7 +31,7 @@ class Grid(BasicSweeper):
         assert self.config is not None
         objectives = sweep_of(self.config).objectives
         directory = Path(self.config.hydra.sweep.dir)
-        with sweeping(directory):
+        with sweeping(directory), after_jobs(self.config.hydra.launcher, directory):
             try:
                 batches = super().sweep(arguments)
             except (Exception, KeyboardInterrupt, Stopped) as error:

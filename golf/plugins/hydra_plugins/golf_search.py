@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from golf.errors import Stopped, require
 from golf.sweep.conclusion import conclude
+from golf.sweep.interrupts import after_jobs
 from golf.sweep.job_name import NOT_ASKED, NOT_SAID, without
 from golf.sweep.sweep import sweep_of, sweeping
 
@@ -44,7 +45,7 @@ class Search(Sweeper):
         self._check(arguments, objectives)
         directory = Path(self.config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
-        with sweeping(directory):
+        with sweeping(directory), after_jobs(self.config.hydra.launcher, directory):
             storage = self.storage or _storage_in(directory)
             study = self._study(storage, without(NOT_ASKED + NOT_SAID, arguments), objectives)
             OmegaConf.save(self.config, directory / "multirun.yaml")
@@ -64,7 +65,8 @@ class Search(Sweeper):
             except (Exception, KeyboardInterrupt, Stopped) as error:
                 # Where all trials failed, and that is said anyway, the plugin misses the best one.
                 states = {trial.state for trial in study.trials[len(before) :]}
-                conclude(directory, objectives, stopped=None if states == {TrialState.FAIL} else error)
+                missed = isinstance(error, Exception) and states == {TrialState.FAIL}
+                conclude(directory, objectives, stopped=None if missed else error)
                 raise
             conclude(directory, objectives)
 
