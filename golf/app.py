@@ -69,9 +69,7 @@ def lead() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, which it would else print over several lines
     try:
         sys.argv[1:] = map(with_home, sys.argv[1:])
-        require(
-            "${" not in os.getcwd(), f"{os.getcwd()}: Hydra takes ${{…}} for a reference; work in another directory"
-        )
+        require("${" not in os.getcwd(), f"{os.getcwd()}: ${{ is a reference to Hydra; work in another directory")
         if torchrun.active():
             torchrun.refuse_sweep(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()

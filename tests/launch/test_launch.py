@@ -15,7 +15,7 @@ import pytest
 from runs import FEW, composed, run
 
 from golf.build import build
-from golf.errors import UserError
+from golf.errors import Stopped, UserError
 from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
 from golf.resume.signals import INTERRUPTED
@@ -33,7 +33,7 @@ MINE = {
     "mine.py": """\
         import ctypes, time
         from golf import dist
-        from golf.errors import UserError
+        from golf.errors import Stopped, UserError
         from golf.ttt.strategy import NoTTT
 
         class Crashing(NoTTT):
@@ -283,6 +283,8 @@ def test_a_signal_to_the_workers_alone_is_no_failure_of_theirs(tmp_path):
 def test_the_error_pickles():
     error = pickle.loads(pickle.dumps(WorkerError("rank 1 died")))
     assert (type(error), str(error)) == (WorkerError, "rank 1 died")
+    stopped = pickle.loads(pickle.dumps(Stopped(signal.SIGINT)))
+    assert (stopped.code, str(stopped)) == (130, "stopped by SIGINT")
 
 
 # torchrun

@@ -2,10 +2,11 @@
 
 import re
 import signal
+from functools import partial
 
 import pytest
 
-from golf.errors import Ended, Stopped, UserError
+from golf.errors import Ended, Stopped, require
 from golf.resume.command import resume_command
 from golf.shell import quote
 from golf.sweep import status
@@ -50,7 +51,8 @@ def test_a_launcher_that_gave_up_is_told_with_what_it_left(directory, capsys):
 def test_what_it_prints_can_be_pasted(tmp_path, capsys):
     path = f"/{'a b/' * 60}x.model"
     status.run_once(tmp_path / "one", ["seed=1", f"data.tokenizer={path}"], ["val_bpb"], lambda: {"val_bpb": 1.25})
-    status.run_once(tmp_path / "two", ["seed=2"], ["val_bpb"], lambda: (_ for _ in ()).throw(UserError(f"{path}: no")))
+    failing = partial(require, False, f"{path}: no")
+    status.run_once(tmp_path / "two", ["seed=2"], ["val_bpb"], failing)
     with pytest.raises(Ended, match=re.escape(resume_command(tmp_path))):
         conclude(tmp_path, ["val_bpb"], left_out=[(["seed=3"], "none")])
     printed = capsys.readouterr().out
