@@ -22,21 +22,26 @@ def interrupted(cwd: Path, *arguments: str, after: str, times: int = 1) -> subpr
     command = [sys.executable, "-m", "golf", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=cwd, start_new_session=True, preexec_fn=heard, **pipes) as job:
-        printed = []
-        for line in job.stdout:
-            printed.append(line)
-            if after in line:
-                break
-        os.killpg(job.pid, signal.SIGINT)
-        told = ""
-        for _ in range(times - 1):
-            while INTERRUPTED not in told:
-                told += job.stderr.readline()
+        try:
+            printed = []
+            for line in job.stdout:
+                printed.append(line)
+                if after in line:
+                    break
             os.killpg(job.pid, signal.SIGINT)
-        rest, errors = job.communicate(timeout=100)
-    with suppress(ProcessLookupError):  # nobody is left of the group, be it after a while
-        for _ in range(200):
-            os.killpg(job.pid, 0)
-            time.sleep(0.05)
-        pytest.fail("somebody is left")
+            told = ""
+            for _ in range(times - 1):
+                while INTERRUPTED not in told:
+                    told += job.stderr.readline()
+                os.killpg(job.pid, signal.SIGINT)
+            rest, errors = job.communicate(timeout=60)
+            for _ in range(200):  # nobody is left of the group, be it after a while
+                os.killpg(job.pid, 0)
+                time.sleep(0.05)
+            pytest.fail("somebody is left")
+        except ProcessLookupError:
+            pass
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(job.pid, signal.SIGKILL)
     return subprocess.CompletedProcess(command, job.returncode, "".join(printed) + rest, told + errors)
