@@ -2,9 +2,11 @@
 
 import os
 import re
+import signal
 import sys
 import traceback
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from itertools import count, pairwise
 from pathlib import Path
@@ -21,13 +23,18 @@ from golf.build import build
 from golf.command import exit_code
 from golf.config.check import check
 from golf.config.explain import explain
+from golf.config.override import with_home
+from golf.config.places import with_absolute_paths
 from golf.errors import Ended, Stopped, UserError, require
 from golf.launch import torchrun
 from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
 from golf.occupied import remove_if_empty
 from golf.paths import PACKAGE, config_dir
+from golf.resume.command import resume_command
+from golf.run_files import CONFIG
 from golf.sweep import gpus, status
+from golf.sweep.interrupts import run_unless_interrupted
 from golf.sweep.job_name import job_name, variant
 from golf.sweep.sweep import directory_to_resume, sweep_of
 from golf.terminal import print_error
@@ -64,13 +71,16 @@ def lead() -> int:
         print(f"golf {version('golf')}")
         return 0
     try:
-        sys.argv[1:] = _whole(sys.argv[1:])
+        sys.argv[1:] = map(with_home, _whole(sys.argv[1:]))
+        require("${" not in os.getcwd(), f"{os.getcwd()}: ${{ is a reference to Hydra; work in another directory")
         if torchrun.active():
             torchrun.refuse_sweep(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
         return 0
     except KeyboardInterrupt:
-        return 130
+        stopped = Stopped(signal.SIGINT)
+        print(f"golf: error: {stopped}", file=sys.stderr)
+        return stopped.exit_code
     except (Ended, Exception) as error:
         code = 2
         if isinstance(error, Ended | UserError):
@@ -81,7 +91,7 @@ def lead() -> int:
             message = explain(error, groups=[path.name for path in config_dir().iterdir() if path.is_dir()])
         if traceback_wanted:
             traceback.print_exc()
-        print_error(message if code == 1 else " ".join(message.split()))
+        print_error(message if code == 1 else re.sub(r"\s*\n\s*", " ", message.strip()))
         return code
     finally:
         for directory in _claimed:
@@ -114,7 +124,7 @@ def claim(directory: str) -> str:
 
 def sweep_directory(resume: str | None, new: str) -> str:
     """Where a sweep's jobs lie, wherever they run: in the directory to go on with, or in a new one."""
-    return str(Path(claim(new) if resume is None else directory_to_resume(resume)).absolute())
+    return str(Path(claim(new)).absolute() if resume is None else directory_to_resume(resume))
 
 
 # Here and not in `main`, since a sweep's jobs may be run by processes that only import `run_job`.
@@ -142,7 +152,8 @@ def run_job(cfg: DictConfig) -> float | tuple[float, ...] | None:
 
     # Of several hosts, each of which runs this for the same job, the first keeps its status.
     main = cfg.launch.get("node_rank", 0) == 0
-    return status.run_once(directory, job.overrides.task, sweep.objectives, work, main=main)
+    once = partial(status.run_once, directory, job.overrides.task, sweep.objectives, work, main=main)
+    return run_unless_interrupted(job.launcher, once)
 
 
 def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str, Any] | None:
@@ -157,6 +168,7 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
     try:
         config = plain(cfg)
         check(config)
+        config = with_absolute_paths(config, job.runtime.cwd)
         build(config["sweep"]).check()
         resumed = config["sweep"]["resume"]
         require(sweep is not None or resumed is None, f"sweep.resume={resumed}: goes with -m, as the sweep was started")
@@ -177,10 +189,12 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
         raise Ended(str(error), code=error.code) from error
     except WorkerError as error:
         raise Ended(str(error), code=1) from error
-    except Stopped as stopped:
-        again = f"hydra.run.dir={directory}" if sweep is None else f"sweep.resume={sweep}"
-        print_error(f"stopped by {stopped.signal}; the same command with {again} goes on")
-        raise
+    except (Stopped, KeyboardInterrupt) as error:
+        stopped = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
+        if sweep is not None:  # whose end tells how to go on
+            raise stopped from None
+        again = f"; {resume_command(directory)} goes on" if (directory / CONFIG).is_file() else ""
+        raise Ended(f"{stopped}{again}", code=stopped.exit_code) from None
 
 
 def plain(cfg: Any) -> dict[str, Any]:

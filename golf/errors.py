@@ -38,9 +38,12 @@ class Stopped(SystemExit):
     """A signal ended the job where it can go on later. The exit code is the one that a shell gives."""
 
     def __init__(self, number: int):
-        self.exit_code = 128 + number
-        super().__init__(self.exit_code)
+        super().__init__(number)
+        self.code = self.exit_code = 128 + number
         self.signal = Signals(number).name
+
+    def __str__(self) -> str:
+        return f"stopped by {self.signal}"
 
 
 def require(condition: bool, otherwise: str) -> None:

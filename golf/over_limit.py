@@ -25,11 +25,13 @@ def check_size(work: Work) -> None:
     over = result["artifact_bytes"] - work.room
     if over <= 0:
         return
+    from golf.config.override import override  # imports Hydra, which workers do not need
+
     sizes = ", ".join(f"{group} {size:,.0f}" for group, size in _bytes_per_group(result).items())
     raise UserError(
         f"{work.files.path(ARTIFACT)}: with the code it is {over:,} bytes above the limit of {TOTAL_BYTES:,} ({sizes}, "
         f"code {TOTAL_BYTES - work.room:,}); {_remedy(result, work, over)}; to score it all the same, add "
-        f"stages=[evaluate] input={work.files.directory}"
+        f"'stages=[evaluate]' {override('input', work.files.directory)}"
     )
 
 

@@ -184,6 +184,13 @@ def test_the_traceback_comes_for_those_who_ask(toys: Path, tmp_path: Path) -> No
         assert result.returncode == 2
 
 
+def test_a_directory_that_hydra_takes_for_a_reference(toys: Path, tmp_path: Path) -> None:
+    (tmp_path / "${b}").mkdir()
+    result = run(toys, tmp_path / "${b}")
+    assert result.stderr == f"golf: error: {tmp_path}/${{b}}: ${{ is a reference to Hydra; work in another directory\n"
+    assert result.returncode == 2
+
+
 def test_a_bug_is_a_whole_traceback(toys: Path, tmp_path: Path) -> None:
     result = run(toys, tmp_path, "ttt=buggy")
     assert "buggy.py" in result.stderr
@@ -204,7 +211,7 @@ def test_a_bug_leaves_no_empty_directory(toys: Path, tmp_path: Path) -> None:
 
 def test_an_interrupt_is_130(toys: Path, tmp_path: Path) -> None:
     result = run(toys, tmp_path, "ttt=interrupted")
-    assert (result.returncode, result.stderr) == (130, "")
+    assert (result.returncode, result.stderr) == (130, "golf: error: stopped by SIGINT\n")
 
 
 def test_claims_never_collide(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -103,9 +104,9 @@ def test_fit_bytes_brings_it_under(over, wide, tmp_path):
 
 
 def test_it_can_be_scored_all_the_same(over, tmp_path, capsys):
-    alone = re.search(r"(stages=\[evaluate\]) (input=\S+)$", over[1])
+    alone = shlex.split(over[1].partition("all the same, add ")[2])
     quick = ("data.val_tokens=130", "ttt=none", "evaluation.stride=128", "evaluation.probes=0")
-    results = run(tmp_path, *alone.groups(), *quick)
+    results = run(tmp_path, *alone, *quick)
     assert results["val_bpb"] == results["sliding"]["val_bpb"]
     assert f"{results['total_bytes'] - TOTAL_BYTES:,} bytes above the limit of 16,000,000" in capsys.readouterr().out
 

@@ -8,6 +8,7 @@ from golf.bench.subjects import KNOWN, SUBJECTS
 from golf.command import exit_code
 from golf.config.names import no_such
 from golf.errors import UserError, require
+from golf.paths import expanded
 
 
 def main() -> int:
@@ -21,7 +22,9 @@ def main() -> int:
     parser.add_argument("overrides", nargs="*", help="as of a run: experiment=record model.kernels=auto")
     parser.add_argument("--only", metavar="ROW,…", help="measure these rows alone")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="whose median counts (default: 3)")
-    parser.add_argument("--output", type=Path, default=Path("bench.json"), help="the JSON file (default: bench.json)")
+    parser.add_argument(
+        "--output", type=expanded, default=Path("bench.json"), help="the JSON file (default: bench.json)"
+    )
     arguments = parser.parse_args()
     return exit_code(lambda: _bench(arguments))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from golf.atomic import replacing_directory, write_json
 from golf.data.digest import sha256
+from golf.paths import expanded
 
 MANIFEST = "manifest.json"
 
@@ -59,8 +60,8 @@ def cached(root: Path, key: str, build: Callable[[Path], None]) -> Path:
     return root / key
 
 
-def user_cache(directory: str | None, part: str) -> Path:
+def user_cache(directory: str | Path | None, part: str) -> Path:
     """`directory`, or this program's folder `part` in the user's cache."""
     if directory is not None:
-        return Path(directory).expanduser()
+        return expanded(directory)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "golf" / part

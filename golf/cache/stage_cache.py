@@ -34,7 +34,7 @@ class StageCache(NoCache):
     """Entries lie in `directory` (null: golf/stages in the user's cache). Above `limit_gib`, those that were not used
     for longest go."""
 
-    directory: str | None
+    directory: str | Path | None
     limit_gib: float
 
     def check(self) -> None:

@@ -39,7 +39,7 @@ def check_component(key: str, component: Any) -> None:
 
 
 def _check_arguments(arguments: Mapping[str, Any], cls: type, prefix: str, reader: str) -> None:
-    parameters = {parameter.name: parameter for parameter in _keyword_only(cls)}
+    parameters = {parameter.name: parameter for parameter in keyword_only(cls)}
     for name in arguments:
         if name not in parameters:
             raise UserError(no_such("key", f"{prefix}{name}", str(name), parameters))
@@ -74,7 +74,7 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _keyword_only(cls: type) -> Iterator[inspect.Parameter]:
+def keyword_only(cls: type) -> Iterator[inspect.Parameter]:
     """The parameters that a configuration may set, annotations evaluated; one without annotation takes anything."""
     for parameter in inspect.signature(cls).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NewType
 
 # A mapping that names the class it builds (`_target_`) and holds that class's keyword-only arguments.
@@ -14,7 +15,7 @@ class Root:
 
     seed: int
     stages: list[Literal["train", "quantize", "evaluate"]]
-    input: str | None
+    input: str | Path | None
     device: Literal["auto", "cpu", "cuda"]
     attention: Literal["auto", "fa3", "fa2", "fa4", "hybrid", "sdpa"]
     threads: int | None

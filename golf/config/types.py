@@ -1,10 +1,12 @@
 """Does a value from YAML fit a type annotation?
 
-The annotations are int, float, bool, str, None, Any, Literal[...], list[X], dict[str, X] and unions of them.
+The annotations are int, float, bool, str, None, Any, Literal[...], list[X], dict[str, X] and unions of them. Of these,
+`str | Path` is a path, which YAML has as a text (golf.config.places).
 """
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -31,6 +33,8 @@ def matches(value: Any, annotation: Any) -> bool:
         return type(value) is (annotation or NoneType)
     if annotation is Any:
         return True
+    if annotation is Path:
+        return False  # YAML has none
     raise TypeError(f"a configuration cannot be checked against the annotation {annotation}")
 
 
@@ -38,7 +42,9 @@ def describe(annotation: Any) -> str:
     """The annotation in words, as in "int or null"."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        return _either([describe(argument) for argument in arguments])
+        return _either([describe(argument) for argument in arguments if argument is not str or Path not in arguments])
+    if annotation is Path:
+        return "path"
     if origin is Literal:
         return _either([str(option) for option in arguments])
     if origin is list:

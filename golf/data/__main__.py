@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from golf.command import exit_code
+from golf.paths import expanded
 from golf.terminal import print_error, printable
 
 
@@ -13,7 +14,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="golf data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="count the bytes of each document, and compare them with its text")
-    check.add_argument("--tokenizer", type=Path, required=True, help="SentencePiece model")
+    check.add_argument("--tokenizer", type=expanded, required=True, help="SentencePiece model")
     check.add_argument(
         "files",
         nargs="+",
@@ -23,10 +24,10 @@ def main() -> int:
     download = commands.add_parser("download", help="fetch a published data set, and verify it")
     download.add_argument("name", help="one of conf/download.yaml, such as fineweb_sp8192")
     download.add_argument("--shards", type=int, help="how many training shards (default: all)")
-    download.add_argument("--output", type=Path, help="its directory (default: data/NAME, where data=NAME looks)")
+    download.add_argument("--output", type=expanded, help="its directory (default: data/NAME, where data=NAME looks)")
     build = commands.add_parser("build", help="make a tokenizer and shards from documents")
     build.add_argument("inputs", nargs="+", type=Path, help='a text each (.txt), or JSON lines with a "text" (.jsonl)')
-    build.add_argument("--output", type=Path, required=True, help="the data set's directory, which is made")
+    build.add_argument("--output", type=expanded, required=True, help="the data set's directory, which is made")
     build.add_argument("--vocab", type=int, default=1024, help="pieces of the tokenizer (default: 1024)")
     build.add_argument(
         "--val-documents", type=int, default=50_000, help="the first so many are for validation (default: 50000)"

@@ -12,14 +12,14 @@ from golf.events import Listener
 class Shards(Data):
     """Paths are relative to the working directory; globs to `path`."""
 
-    path: str
-    tokenizer: str
+    path: str | Path
+    tokenizer: str | Path
     train_glob: str
     val_glob: str
 
     def open(self, events: Listener) -> Dataset:
         """Raises UserError if the directory, a kind of shard or the tokenizer is missing."""
-        directory, tokenizer = Path(self.path).expanduser(), Path(self.tokenizer).expanduser()
+        directory, tokenizer = Path(self.path), Path(self.tokenizer)
         if not directory.is_dir():
             raise UserError(f"data.path: there is no directory {directory}")
         if not tokenizer.is_file():

@@ -30,7 +30,7 @@ class Stdlib(Data):
     train_shards: int
     character_coverage: float
     split_digits: bool
-    cache_dir: str | None
+    cache_dir: str | Path | None
 
     def open(self, events: Listener) -> Dataset:
         """Emits `corpus_built` if it was not cached yet. Raises UserError if it cannot be built or written."""

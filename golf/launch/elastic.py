@@ -17,20 +17,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from golf.errors import Diverged, Stopped, UserError, require
 from golf.launch import torchrun
 from golf.launch.task import Task
-from golf.resume.signals import HELD
+from golf.resume.signals import DEFAULT, HELD, SECONDS_TO_SAVE, wait_once
 from golf.sweep.gpus import lent, visible
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 
-# What torch's launcher ends the workers on, and the handlers that these have in Python.
+# What torch's launcher ends the workers on.
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-PYTHONS = (signal.SIG_DFL, signal.default_int_handler)
 # What else ends them, whoever makes use of it: submitit has SLURM send it some time before a host is taken away, and
 # queues the job again. The workers have saved by then.
 WARNING = signal.SIGUSR2
-SECONDS_TO_SAVE = 90  # for workers, to end a step and save it; below `signal_delay_s` of conf/hydra/launcher/slurm.yaml
 
 
 class WorkerError(Exception):
@@ -127,6 +125,7 @@ class Elastic:
                 **_signals_to_handle(LaunchConfig),
             )
             try:
+                _take_interrupts()
                 elastic_launch(config, sys.executable)("-m", "golf.launch", str(path), str(os.getpid()))
             except ChildFailedError as error:
                 raise _blamed(error, Path(folder)) from None
@@ -136,9 +135,21 @@ class Elastic:
                 return read_results(Path(task.directory))
         # The workers have ended, and the signal has the effect that it would have had without them.
         handler = signal.getsignal(stopped_by)
-        if callable(handler):
+        if callable(handler) and handler not in DEFAULT:
             handler(stopped_by, None)
         raise Stopped(stopped_by)
+
+
+def _take_interrupts() -> None:
+    """In the place of torch's launcher, for which a second interrupt is no reason to hurry."""
+    from torch.distributed.elastic.multiprocessing import SignalException
+
+    def interrupted(number: int, frame: Any) -> None:
+        wait_once()
+        raise SignalException("interrupted", signal.SIGINT)
+
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) in DEFAULT:
+        signal.signal(signal.SIGINT, interrupted)
 
 
 def _blamed(error: "ChildFailedError", logs: Path) -> UserError | WorkerError | Stopped:
@@ -180,9 +191,9 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 def _signals_to_handle(config: type) -> dict[str, Any]:
     """A signal of which somebody makes use stays theirs: nohup's, or those of a scheduler's client, which knows what
-    becomes of a job that is told to end; but its WARNING goes to the workers first. An older PyTorch's launcher takes
-    all of ENDING and no other."""
-    ours = [one.name for one in ENDING if signal.getsignal(one) in PYTHONS]
+    becomes of a job that is told to end; but its WARNING goes to the workers first. SIGINT is taken above. An older
+    PyTorch's launcher takes all of ENDING and no other."""
+    ours = [one.name for one in ENDING if one != signal.SIGINT and signal.getsignal(one) in DEFAULT]
     if signal.getsignal(WARNING) is not signal.SIG_IGN:
         ours.append(WARNING.name)
     asked = {"signals_to_handle": ",".join(ours), "shutdown_timeout": SECONDS_TO_SAVE}

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from golf.command import exit_code, extra
+from golf.paths import expanded
 
 
 def main() -> int:
@@ -13,7 +14,7 @@ def main() -> int:
     parser.add_argument("--reference", help="the variant that the others are compared with (default: the first one)")
     parser.add_argument("--metric", choices=["val_bpb", "val_loss"], default="val_bpb", help="what is compared")
     parser.add_argument("--baseline", help="JSON of somebody's scores to beat; `record`: the published record's")
-    parser.add_argument("--output", type=Path, help="directory to write (default: report/ in the first directory)")
+    parser.add_argument("--output", type=expanded, help="directory to write (default: report/ in the first directory)")
     arguments = parser.parse_args()
     return exit_code(lambda: _report(arguments))
 

@@ -19,6 +19,7 @@ from golf.report.runs import Run, differing, read_runs
 from golf.report.statistics import paired
 from golf.report.variants import by_seed, latest, variants
 from golf.report.wandb_summary import log_deltas
+from golf.shell import quote
 from golf.terminal import plain_text
 
 WANDB = "golf.tracker.wandb.Wandb"
@@ -68,7 +69,7 @@ def report(
         known = {name: difference for name, difference in found.items() if difference is not None}
         deltas = [{"variant": name, **about, **asdict(difference)} for name, difference in known.items()]
         log_deltas(deltas, output, tracker)
-    console.print(plain_text(str(output / "report.html")), soft_wrap=True)
+    console.print(plain_text(quote(output / "report.html")), soft_wrap=True)
 
 
 def why_bits_per_byte(runs: Sequence[Run]) -> str:

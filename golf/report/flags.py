@@ -7,6 +7,7 @@ from typing import Any
 
 from golf.report.baseline import Baseline
 from golf.report.runs import Run, differing
+from golf.shell import quote
 
 LONGEST = 64  # of a value that is told
 
@@ -15,7 +16,7 @@ def flags(variants: Mapping[str, Sequence[Run]], without: Mapping[Path, str], ba
     """One line for each thing that a reader has to know."""
     runs = [run for of_variant in variants.values() for run in of_variant]
     return [
-        *(f"{directory} has no score: {why}" for directory, why in without.items()),
+        *(f"{quote(directory)} has no score: {why}" for directory, why in without.items()),
         *_twice(variants),
         *_different(runs),
         *_unknown(runs),

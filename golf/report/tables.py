@@ -9,6 +9,7 @@ from golf.report.baseline import Baseline
 from golf.report.runs import Run
 from golf.report.statistics import Difference, Spread, gain, spread
 from golf.report.variants import by_seed, latest, variants
+from golf.shell import quote
 
 Variants = Mapping[str, Sequence[Run]]
 NOTHING = "–"
@@ -97,7 +98,7 @@ def each_run(of: Variants) -> Table:
                     *(_number(score) for score in [results["val_bpb"], *stages]),
                     _bytes(results["artifact_bytes"]),
                     *_of_limit(results["total_bytes"]),
-                    str(run.directory),
+                    quote(run.directory),
                 ]
             )
     columns = ["variant", "seed", "val_bpb", "pre-quantization", "quantized", "sliding"]

@@ -30,8 +30,8 @@ class NoResume:
 
 @dataclass(kw_only=True)
 class Resume(NoResume):
-    """The state of training and of test-time training is saved every `every_seconds`, and before SIGTERM and SIGUSR2
-    have their effect."""
+    """The state of training and of test-time training is saved every `every_seconds`, and before SIGINT, SIGTERM and
+    SIGUSR2 have their effect."""
 
     every_seconds: float
 

@@ -1,12 +1,26 @@
 """Signals that end a job wait until what it has done is kept."""
 
+import os
 import signal
 import threading
 from typing import Any
 
 from golf.errors import Stopped
 
-HELD = (signal.SIGTERM, signal.SIGUSR2)  # the second is what submitit has SLURM send before it takes a host away
+# The last is what submitit has SLURM send before it takes a host away.
+HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+DEFAULT = (signal.SIG_DFL, signal.default_int_handler)  # what Python begins with
+
+
+# For processes of a job, to end a step and save it; below `signal_delay_s` of conf/hydra/launcher/slurm.yaml.
+SECONDS_TO_SAVE = 90
+INTERRUPTED = "golf: interrupted; saving what is done (Ctrl-C again ends it at once)"
+
+
+def wait_once() -> None:
+    """An interrupt waits, which the terminal shows; the next one ends this process at once, whatever it does."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.write(2, f"\n{INTERRUPTED}\n".encode())  # no stream, in the middle of whose work a handler may be called
 
 
 class Signals:
@@ -30,6 +44,8 @@ class Signals:
 
     def _note(self, number: int, frame: Any) -> None:
         self.noted = number
+        if number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:  # else the launcher does
+            wait_once()
 
     def release(self) -> None:
         """The same, but what is noted has its effect now."""
@@ -44,7 +60,7 @@ class Signals:
         handler = self._before.get(number)
         held, self.noted = bool(self._before), 0
         self.put_back()
-        if not callable(handler):
+        if handler is None or handler in DEFAULT:
             raise Stopped(number)
         handler(number, None)
         if held:

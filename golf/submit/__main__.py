@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 
 from golf.command import exit_code, extra
+from golf.paths import expanded
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="golf submit", description=__doc__)
     parser.add_argument("directories", nargs="+", help="of runs or of a sweep; and KEY=VALUE for conf/submission.yaml")
-    parser.add_argument("--output", type=Path, default=Path("submission"), help="the folder (default: submission)")
-    parser.add_argument("--logs", type=Path, help="where the script was run (default: OUTPUT-runs)")
+    parser.add_argument("--output", type=expanded, default=Path("submission"), help="the folder (default: submission)")
+    parser.add_argument("--logs", type=expanded, help="where the script was run (default: OUTPUT-runs)")
     arguments = parser.parse_args()
     return exit_code(lambda: _submit(arguments))
 

@@ -19,6 +19,7 @@ from golf.atomic import replacing, write_json
 from golf.data.digest import sha256
 from golf.provenance import code_digest
 from golf.run_files import ARTIFACT
+from golf.shell import quote
 from golf.submit.audit import Audit
 from golf.submit.evidence import Seed
 from golf.submit.markdown import as_text
@@ -111,7 +112,7 @@ def readme(told: Told) -> str:
         hardware=hardware(told.machine),
         changes=told.changes,
         audit=told.audit,
-        commands=commands(told.figures, told.machine["ranks"], ""),
+        commands=commands(told.figures, told.machine["ranks"], Path(SCRIPT)),
     )
 
 
@@ -125,10 +126,10 @@ def hardware(machine: Mapping[str, Any]) -> str:
     return f"{machine['ranks']}×{machine['device']}"
 
 
-def commands(seeds: Iterable[int], ranks: int, where: str) -> list[str]:
-    """What to type for each seed; `where` is the directory of the script, as a prefix."""
+def commands(seeds: Iterable[int], ranks: int, script: Path) -> list[str]:
+    """What to type for each seed."""
     start = "python" if ranks == 1 else f"torchrun --standalone --nproc_per_node={ranks}"
-    return [f"{start} {where}{SCRIPT} --seed {seed} --data DIR" for seed in seeds]
+    return [f"{start} {quote(script)} --seed {seed} --data DIR" for seed in seeds]
 
 
 def requirements(sources: Mapping[str, str], versions: Mapping[str, str | None]) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 from base64 import b85encode
 from collections.abc import Mapping, Sequence
 from functools import cache
+from glob import escape
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -160,4 +161,5 @@ def _minify(source: str, rename_locals: bool) -> str:
 
 def _glob(names: Sequence[str]) -> str:
     """Matches the names."""
-    return names[0] if len(names) == 1 else f"{os.path.commonprefix(list(names))}*"  # noqa: RUF071 — of characters, as it says
+    prefix = os.path.commonprefix(list(names))  # noqa: RUF071 — of characters, as it says
+    return escape(prefix) if len(names) == 1 else f"{escape(prefix)}*"

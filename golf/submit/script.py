@@ -62,7 +62,7 @@ def main(config: dict[str, Any], script: str) -> None:
     parser.add_argument("--evaluate", metavar="ARTIFACT", help="score it alone")
     asked = parser.parse_args()
     for pattern in (config["data"][key] for key in ("tokenizer", "train_glob", "val_glob")):
-        if not any(Path(asked.data).glob(pattern)):
+        if not (Path(asked.data, pattern).is_file() or any(Path(asked.data).glob(pattern))):
             parser.error(f"--data {asked.data}: no {pattern} there")
     if asked.evaluate and not Path(asked.evaluate).is_file():
         parser.error(f"--evaluate {asked.evaluate}: no such file")

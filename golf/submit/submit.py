@@ -18,6 +18,7 @@ from golf.paths import config_dir
 from golf.report.runs import read_runs
 from golf.report.variants import variants
 from golf.run_files import ARTIFACT, CONFIG
+from golf.shell import quote
 from golf.submit.audit import Audit, audit
 from golf.submit.evidence import ScriptLog, Seed, read_log
 from golf.submit.folder import SCRIPT, About, Told, commands, digest, write_folder
@@ -122,9 +123,10 @@ def _print(verdict: Audit, folder: Path, logs: Path, seeds: Sequence[Seed]) -> N
     for check in verdict.checks:
         table.add_row(plain_text(check.name), "holds" if check.holds else "FAILS", plain_text(check.found))
     console.print(table)
-    console.print(plain_text(f"{folder}: {'ready' if verdict.passed else 'not ready'}"), soft_wrap=True)
+    console.print(plain_text(f"{quote(folder)}: {'ready' if verdict.passed else 'not ready'}"), soft_wrap=True)
     if any(seed.log is None for seed in seeds):
-        console.print(plain_text(f"Logs of a submission are the script's own. In {logs}, then this command again:"))
-        script, ranks = folder.resolve() / SCRIPT, seeds[0].machine["ranks"]
-        for command in commands([seed.seed for seed in seeds], ranks, f"{script.parent}/"):
+        where = f"Logs of a submission are the script's own. In {quote(logs)}, then this command again:"
+        console.print(plain_text(where), soft_wrap=True)
+        ranks = seeds[0].machine["ranks"]
+        for command in commands([seed.seed for seed in seeds], ranks, folder.resolve() / SCRIPT):
             console.print(plain_text(f"  {command}"), soft_wrap=True)

@@ -1,15 +1,18 @@
 """The end of a sweep: a table of its jobs, and how the command ends."""
 
 import shutil
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from golf import occupied
-from golf.errors import Ended
+from golf.errors import Ended, Stopped
+from golf.resume.command import resume_command
+from golf.shell import quote
 from golf.sweep import status
 from golf.sweep.job_name import NOT_ASKED, without
-from golf.terminal import plain_text, printable
+from golf.terminal import plain_text
 
 
 def conclude(
@@ -17,14 +20,15 @@ def conclude(
     objectives: Sequence[str],
     lost: Sequence[Sequence[str]] = (),
     left_out: Sequence[tuple[Sequence[str], str]] = (),
-    stopped: Exception | None = None,
+    stopped: BaseException | None = None,
 ) -> None:
     """Print the table of all jobs in the sweep's directory.
 
     lost: the overrides of jobs that left nothing there. left_out: of combinations that were not run, and why. stopped:
     what ended the sweep before its time; if no job had begun, a mistake was made, and the sweep leaves nothing.
 
-    Raises Ended with the code 1 if a job failed, else `stopped` if there is one.
+    Raises Ended: with a signal's code if one ended the sweep, else with the code 1 if a job failed, else `stopped` if
+    there is one.
     """
     jobs = [job for path in directory.rglob(status.FILE) if (job := status.read(path.parent)) is not None]
     if stopped is not None and not jobs:
@@ -32,11 +36,15 @@ def conclude(
             shutil.rmtree(directory)
         raise stopped
     _print(sorted(jobs, key=lambda job: job["started"]), objectives, lost, left_out)
+    again = resume_command(directory)
+    if isinstance(stopped, KeyboardInterrupt):
+        stopped = Stopped(signal.SIGINT)
+    if isinstance(stopped, Stopped):
+        raise Ended(f"{stopped}; {again} goes on", code=stopped.exit_code)
     failures = sum(job["state"] != "done" for job in jobs) + len(lost)
     if failures:
         reason = "" if stopped is None else f"{stopped}\n"
-        again = f"the same command with sweep.resume={directory} runs them again"
-        raise Ended(f"{reason}{failures} of {len(jobs) + len(lost)} jobs failed; {again}", code=1)
+        raise Ended(f"{reason}{failures} of {len(jobs) + len(lost)} jobs failed; {again} runs them again", code=1)
     if stopped is not None:
         raise stopped
 
@@ -47,28 +55,38 @@ def _print(
     lost: Sequence[Sequence[str]],
     left_out: Sequence[tuple[Sequence[str], str]],
 ) -> None:
+    """As wide as it is, and below it why jobs have no numbers: what is cut or folded cannot be pasted."""
     from rich.console import Console  # heavy for a module that every start of Hydra imports
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("job", "state", *objectives, "what happened")
-    alike: set[str] = set.intersection(*(set(job["overrides"]) for job in jobs)) if jobs else set()
+    every = [*(job["overrides"] for job in jobs), *lost, *(overrides for overrides, _ in left_out)]
+    alike = set.intersection(*map(set, every)) if len(every) > 1 else set()
 
-    def row(overrides: Sequence[str], state: str, values: dict[str, float] | None = None, error: str = "") -> None:
-        asked = " ".join(override for override in without(NOT_ASKED, overrides) if override not in alike)
-        numbers = [_number(None if values is None else values.get(name)) for name in objectives]
-        lines = error.strip().splitlines()
-        # A mistake is told in its first line, a traceback in its last.
-        what = "" if not lines else lines[-1] if lines[0].startswith("Traceback") else lines[0]
-        table.add_row(Text(printable(asked), overflow="fold"), plain_text(state), *numbers, plain_text(what))
+    def asked(overrides: Sequence[str]) -> str:
+        return " ".join(quote(override) for override in without(NOT_ASKED, overrides) if override not in alike)
 
+    table = Table("job", "state", *objectives)
+    reasons = []
     for job in jobs:
-        row(job["overrides"], job["state"], job["objectives"], job["error"] or "")
+        numbers = [_number(job["objectives"] and job["objectives"].get(name)) for name in objectives]
+        table.add_row(Text(asked(job["overrides"])), job["state"], *numbers)
+        if job["error"]:
+            lines = job["error"].strip().splitlines()
+            # A mistake is told in its first line, a traceback in its last.
+            reason = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+            reasons.append(f"{asked(job['overrides'])} {job['state']}: {reason}")
     for overrides in lost:
-        row(overrides, "lost", error=f"it left no {status.FILE}; do all hosts see the same directory?")
-    for overrides, reason in left_out:
-        row(overrides, "left out", error=reason)
-    Console().print(table)
+        table.add_row(Text(asked(overrides)), "lost")
+        reasons.append(f"{asked(overrides)} lost: it left no {status.FILE}; do all hosts see the same directory?")
+    reasons += [f"{asked(overrides)} left out: {reason}" for overrides, reason in left_out]
+    console = Console()
+    wide = console.options.update(max_width=10**6)
+    console.width = max(console.width, Measurement.get(console, wide, table).maximum)
+    console.print(table)
+    for reason in reasons:
+        console.print(plain_text(reason), soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

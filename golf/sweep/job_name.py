@@ -1,6 +1,7 @@
 """The names of a job in a sweep: of its directory, and of what it tries."""
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 
@@ -11,16 +12,16 @@ NO_VARIANT = {"seed", "hydra", "sweep", "tracker", "cache"}  # these repeat, run
 
 
 def job_name(overrides: Sequence[str]) -> str:
-    """As in `seed=42,ttt.epochs=0-1f0c77a2`.
+    """As in `seed-42_ttt.epochs-0-1f0c77a2`: ASCII that neither a shell nor Hydra wants quoted.
 
     Values that are paths are left out of the name. The hash is of all that was asked, so that no two jobs of a sweep
     share a name, and the same command gives the same names.
     """
     asked = without(NOT_ASKED, overrides)
     told = [override for override in without(NOT_SAID, asked) if "/" not in override]
-    said = [re.sub(r"[^\w.,=+~-]+", "_", override) for override in told]
-    digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:8]
-    return "-".join([*filter(None, [",".join(said)[:LONGEST].strip("-_.,")]), digest])
+    said = [re.sub(r"[^\w.+]+", "-", override, flags=re.ASCII).strip("-") for override in told]
+    digest = hashlib.sha256(os.fsencode("\n".join(asked))).hexdigest()[:8]
+    return "-".join([*filter(None, ["_".join(said)[:LONGEST].strip("-_.")]), digest])
 
 
 def without(prefixes: tuple[str, ...], overrides: Sequence[str]) -> list[str]:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from golf.atomic import write_json
-from golf.errors import Ended, UserError
+from golf.errors import Ended, Stopped, UserError
 from golf.terminal import printable
 
 FILE = "status.json"
+State = Literal["running", "done", "failed", "stopped"]
 
 
 def run_once(
@@ -36,9 +37,7 @@ def run_once(
         return _told(before["objectives"])
     started = time.time()
 
-    def write(
-        state: Literal["running", "done", "failed"], values: Mapping[str, float] | None = None, error: str | None = None
-    ) -> None:
+    def write(state: State, values: Mapping[str, float] | None = None, error: str | None = None) -> None:
         fields = {"state": state, "overrides": list(overrides), "started": started, "seconds": time.time() - started}
         if main:
             write_json(directory / FILE, fields | {"objectives": values, "error": error})
@@ -48,6 +47,9 @@ def run_once(
     write("running")
     try:
         values = run()
+    except Stopped:
+        write("stopped")
+        raise
     except (KeyboardInterrupt, SystemExit):
         raise
     except (Ended, UserError) as error:

@@ -14,6 +14,7 @@ from golf.config.names import no_such
 from golf.disk import room_for
 from golf.errors import UserError, require
 from golf.occupied import occupied
+from golf.paths import absolute
 from golf.results import METRICS, metric
 
 
@@ -25,7 +26,7 @@ class Sweep:
     returns these numbers to the sweeper, one as it is and several as a tuple, and has failed if it computed none.
     """
 
-    resume: str | None
+    resume: str | Path | None
     objectives: list[str]
 
     def check(self) -> None:
@@ -53,11 +54,12 @@ def sweep_of(cfg: DictConfig) -> Sweep:
     return sweep
 
 
-def directory_to_resume(resume: str) -> str:
-    """`resume`, if it is a sweep's directory. Raises UserError if not."""
-    if not (Path(resume) / "multirun.yaml").is_file():
+def directory_to_resume(resume: str) -> Path:
+    """`resume`, absolute, if it is a sweep's directory. Raises UserError if not."""
+    directory = absolute(resume)
+    if not (directory / "multirun.yaml").is_file():
         raise UserError(f"sweep.resume={resume}: is no directory of a sweep (it has no multirun.yaml)")
-    return resume
+    return directory
 
 
 @contextmanager

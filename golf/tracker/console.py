@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from golf.disk import room_for
 from golf.events import Job, Listener
+from golf.shell import quote
 from golf.terminal import printable
 from golf.tracker.table import summary
 
@@ -39,7 +40,7 @@ class Console(Listener):
     def start(self, job: Job) -> None:
         self._job = job
         self.line("job", _words(job.choices))
-        self.line("files", str(job.directory))
+        self.line("files", quote(job.directory))
 
     def event(self, name: str, **fields: Any) -> None:
         self.line(fields.pop("stage", ""), name.removeprefix("stage_").replace("_", " "), fields)
@@ -64,7 +65,7 @@ class Console(Listener):
         if self._bars:
             self._progress.stop()
         if results is None:
-            self.line("job", f"failed; its files: {self._job.directory}")
+            self.line("job", f"failed; its files: {quote(self._job.directory)}")
         else:
             self._print(summary(results, self._job.directory))
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from golf.limits import TOTAL_BYTES
+from golf.shell import quote
 from golf.terminal import printable
 
 ROWS = {
@@ -25,7 +26,7 @@ def summary(results: Mapping[str, Any], directory: Path) -> Group:
 
     Print it with `soft_wrap=True`, so that a long path stays one word.
     """
-    lines = {"bytes": _bytes(results), "over": _over(results), "seconds": _seconds(results), "files": str(directory)}
+    lines = {"bytes": _bytes(results), "over": _over(results), "seconds": _seconds(results), "files": quote(directory)}
     texts = [printable(f"{name:<8} {text}") for name, text in lines.items() if text is not None]
     return Group(scores(results), *(Text(text, no_wrap=True) for text in texts))
 

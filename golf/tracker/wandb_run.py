@@ -3,12 +3,12 @@
 import logging
 import os
 import secrets
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from golf.atomic import replacing
+from golf.shell import quote
 from golf.tracker.online import credentials, unreachable
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def finish(run: Any, *, exit_code: int) -> None:
 
 def _sync(folders: Iterable[Path]) -> str:
     """The command that uploads them."""
-    return shlex.join(["wandb", "sync", *map(str, folders)])
+    return " ".join(["wandb sync", *map(quote, folders)])
 
 
 def _decide(mode: Mode, settings: Any, key: dict[str, str] | None, probe_seconds: float) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from golf.command import exit_code, extra
+from golf.paths import expanded
 
 
 def main() -> int:
@@ -16,7 +17,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="with submission.json, train_gpt.py, the artifact and the logs")
     parser.add_argument(
         "--data",
-        type=Path,
+        type=expanded,
         metavar="DIR",
         help="shards and tokenizer: repeats the score. This runs the submission's own train_gpt.py, somebody else's "
         "program, with all your rights: do it where it can do no harm. Without it nothing of the folder is run",

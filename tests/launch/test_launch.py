@@ -15,9 +15,10 @@ import pytest
 from runs import FEW, composed, run
 
 from golf.build import build
-from golf.errors import UserError
+from golf.errors import Stopped, UserError
 from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
+from golf.resume.signals import INTERRUPTED
 from golf.tracker import jsonl
 
 GOLF = [sys.executable, "-m", "golf"]
@@ -32,7 +33,7 @@ MINE = {
     "mine.py": """\
         import ctypes, time
         from golf import dist
-        from golf.errors import UserError
+        from golf.errors import Stopped, UserError
         from golf.ttt.strategy import NoTTT
 
         class Crashing(NoTTT):
@@ -241,9 +242,9 @@ def test_the_launchers_own_victims_are_not_blamed(own, trained, tmp_path):
 @pytest.mark.parametrize(
     ("number", "code", "message"),
     [
-        (signal.SIGINT, 130, ""),
-        (signal.SIGTERM, 143, "golf: error: stopped by SIGTERM; the same command with hydra.run.dir={} goes on\n"),
-        (signal.SIGUSR2, 140, "golf: error: stopped by SIGUSR2; the same command with hydra.run.dir={} goes on\n"),
+        (signal.SIGINT, 130, f"\n{INTERRUPTED}\ngolf: error: stopped by SIGINT; golf resume {{}} goes on\n"),
+        (signal.SIGTERM, 143, "golf: error: stopped by SIGTERM; golf resume {} goes on\n"),
+        (signal.SIGUSR2, 140, "golf: error: stopped by SIGUSR2; golf resume {} goes on\n"),
     ],
 )
 def test_a_signal_ends_the_job_and_its_workers(tmp_path, number, code, message):
@@ -261,7 +262,7 @@ def test_a_signal_ends_the_job_and_its_workers(tmp_path, number, code, message):
     with pytest.raises(ProcessLookupError):
         os.killpg(job.pid, 0)  # nobody is left of the group
     saved = list((tmp_path / "run").glob("resume/train/*/rank1.pt"))
-    assert len(saved) == (number != signal.SIGINT)  # what goes on is there before the workers end
+    assert len(saved) == 1  # what goes on is there before the workers end
 
 
 @pytest.mark.parametrize("command", [[*GOLF, TWO], TORCHRUN], ids=["golf", "torchrun"])
@@ -291,12 +292,14 @@ def test_a_signal_to_the_workers_alone_is_no_failure_of_theirs(tmp_path):
         _, errors = job.communicate(timeout=100)
     assert len(workers) == 2
     assert job.returncode == 143
-    assert errors.startswith("golf: error: stopped by SIGTERM; the same command with hydra.run.dir=")
+    assert errors.startswith("golf: error: stopped by SIGTERM; golf resume ")
 
 
 def test_the_error_pickles():
     error = pickle.loads(pickle.dumps(WorkerError("rank 1 died")))
     assert (type(error), str(error)) == (WorkerError, "rank 1 died")
+    stopped = pickle.loads(pickle.dumps(Stopped(signal.SIGINT)))
+    assert (stopped.code, str(stopped)) == (130, "stopped by SIGINT")
 
 
 # torchrun

@@ -91,7 +91,7 @@ def test_a_failure_stops_no_other_job(own, launcher):
     assert found["killed"]["error"].startswith("rank 1 died: Signal 9 (SIGKILL)")
     assert found["adamw"]["objectives"]["val_bpb"] > 0
     assert ranks(own) == [2]
-    assert "optimizer=killed failed rank 1 died: Signal 9 (SIGKILL)" in table_of(done)
+    assert "optimizer=killed failed: rank 1 died: Signal 9 (SIGKILL)" in table_of(done)
     assert "golf: error: 1 of 2 jobs failed; the same command with sweep.resume=" in done.stderr
     assert (own / "cache").is_dir()  # a relative path is relative to where the command was given
 

@@ -1,15 +1,20 @@
 """Searches by Optuna, through Hydra's plugin: real trials, real storage."""
 
+import json
 from collections import Counter
+from contextlib import chdir
 from pathlib import Path
 
 import optuna
 import pytest
 import yaml
+from command import golf
+from interrupting import interrupted
 from optuna.trial import TrialState
 from runs import FEW
 from sweeps import statuses, sweep_from_here, table_of, write_optimizers
 
+from golf.config.override import hydra_value
 from golf.tracker import jsonl
 
 
@@ -25,7 +30,8 @@ def directory(cwd: Path) -> Path:
 
 
 def study(cwd: Path) -> optuna.Study:
-    return optuna.load_study(study_name="golf", storage=f"sqlite:///{directory(cwd)}/study.db")
+    with chdir(directory(cwd)):
+        return optuna.load_study(study_name="golf", storage="sqlite:///study.db")
 
 
 def best(cwd: Path) -> dict:
@@ -34,7 +40,7 @@ def best(cwd: Path) -> dict:
 
 def computed(cwd: Path) -> Counter[str]:
     """How often each stage was not taken from the cache."""
-    lines = [line for job in directory(cwd).glob("*=*") for line in jsonl.read(job)]
+    lines = [line for job in directory(cwd).glob("*-*") for line in jsonl.read(job)]
     return Counter(line["stage"] for line in lines if line.get("name") == "stage_finished" and not line["from_cache"])
 
 
@@ -58,16 +64,32 @@ def test_a_search_goes_on_where_it_was_and_trains_once(own):
     assert "hydra.sweeper.study_name=golf: this study has the command line experiment=tiny" in other.stderr
 
 
+def test_a_trial_that_was_interrupted_goes_on(tmp_path):
+    """In a directory whose name means something in a URL and in a template."""
+    odd = tmp_path / "q?x {a} %41"
+    odd.mkdir()
+    settings = ("trainer.steps=60", "hydra.sweeper.n_trials=1", "stages=[train]", "cache=off")
+    command = ("-m", "experiment=tiny", "sweep=ttt_search", *settings, "sweep.objectives=[val_bpb]")
+    done = interrupted(odd, *command, after="step 1 ")
+    assert done.returncode == 130, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [odd.name]
+    (job,) = directory(odd).glob("*/status.json")
+    done = golf(odd, *command, f"sweep.resume={hydra_value(directory(odd))}")
+    assert done.returncode == 0, done.stderr
+    assert list(directory(odd).glob("*/status.json")) == [job]
+    assert [line["stage"] for line in jsonl.read(job.parent) if line.get("name") == "resumed"] == ["train"]
+    assert [trial.state for trial in study(odd).trials] == [TrialState.FAIL, TrialState.COMPLETE]
+
+
 def test_a_failed_job_is_a_failed_trial(own):
     stages = ("stages=[train,quantize]", "trainer.steps=1", "data.val_tokens=130", "optimizer=failing_once")
     done = sweep_from_here(own, "sweep=clip_search", *stages, "hydra.sweeper.n_trials=2")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(
-        "golf: error: 1 of 2 jobs failed; the same command with sweep.resume="
-    )
+    assert done.stderr.splitlines()[-1].startswith("golf: error: 1 of 2 jobs failed; golf resume ")
     failed, complete = study(own).trials
     assert (failed.state, failed.values) == (TrialState.FAIL, None)
-    (status,) = [status for status in statuses(own).values() if status["state"] == "done"]
+    found = [json.loads(path.read_text()) for path in directory(own).glob("*/status.json")]
+    (status,) = [status for status in found if status["state"] == "done"]
     assert list(status["objectives"]) == ["artifact_bytes", "val_bpb"]
     assert complete.values == list(status["objectives"].values())
     assert best(own)["solutions"] == [{"params": complete.params, "values": complete.values}]
@@ -76,7 +98,7 @@ def test_a_failed_job_is_a_failed_trial(own):
 def test_without_a_single_good_trial_it_is_told_why(own):
     one = ("sweep=ttt_search", "hydra.sweeper.n_trials=1")
     failed = sweep_from_here(own, *one, "optimizer=wrong")
-    assert (failed.returncode, failed.stderr[:36]) == (1, "golf: error: 1 of 1 jobs failed; the")
+    assert (failed.returncode, failed.stderr[:36]) == (1, "golf: error: 1 of 1 jobs failed; gol")
     assert "a learning rate of -1.0 is negative" in table_of(failed)
     nowhere = sweep_from_here(own, *one, "hydra/launcher=slurm", PATH=str(own))
     assert (nowhere.returncode, nowhere.stderr[:39]) == (2, 'golf: error: Could not detect "srun", a')

@@ -7,6 +7,7 @@ import pytest
 import rich.console
 
 from golf.events import Job
+from golf.shell import quote
 from golf.tracker.console import Console
 
 RESULTS = {
@@ -52,7 +53,7 @@ def test_no_terminal_plain_text(job):
     lines = text.splitlines()
     assert [line.split() for line in lines[:3]] == [
         ["job", "model", "small", "quantizer", "gptq"],
-        ["files", *str(job.directory).split()],
+        ["files", *quote(job.directory).split()],
         ["train", "started"],
     ]
     assert lines[3].split() == ["train", "step", "1", "loss", "3.25", "tokens_per_second", "7,650,000"]
@@ -68,7 +69,7 @@ def test_terminal_one_bar_a_stage(job):
     last_view = text[text.rindex("100%") :]
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor is hidden and shown again
     assert " 90%" in last_view  # the second time
-    assert f"failed; its files: {job.directory}" in last_view
+    assert f"failed; its files: {quote(job.directory)}" in last_view
 
 
 def test_the_table_holds_the_numbers(job):
@@ -81,8 +82,8 @@ def test_the_table_holds_the_numbers(job):
     assert not any(row[:1] == ["quantized"] for row in rows)
     assert "model 15,971,049 + code 17,410 = total 15,988,459" in text
     assert "data 1.2, train 588.0, quantize 30.0, evaluate 562.7" in text
-    assert str(job.directory) in text.splitlines()[-1]
-    assert all(len(line) <= 80 for line in text.splitlines() if str(job.directory) not in line)
+    assert quote(job.directory) in text.splitlines()[-1]
+    assert all(len(line) <= 80 for line in text.splitlines() if quote(job.directory) not in line)
 
 
 def test_the_table_of_a_job_that_only_trained(job):

@@ -7,9 +7,10 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.errors import ConfigCompositionException
 
-from golf.errors import Ended, require
+from golf.errors import Ended, Stopped, require
 from golf.sweep import status
 from golf.sweep.conclusion import conclude
+from golf.sweep.interrupts import after_jobs
 from golf.sweep.sweep import sweep_of, sweeping
 
 
@@ -30,10 +31,10 @@ class Grid(BasicSweeper):
         assert self.config is not None
         objectives = sweep_of(self.config).objectives
         directory = Path(self.config.hydra.sweep.dir)
-        with sweeping(directory):
+        with sweeping(directory), after_jobs(self.config.hydra.launcher, directory):
             try:
                 batches = super().sweep(arguments)
-            except Exception as error:
+            except (Exception, KeyboardInterrupt, Stopped) as error:
                 conclude(directory, objectives, left_out=self.left_out, stopped=error)
                 raise
             jobs = [job for batch in batches for job in batch]

@@ -1,5 +1,6 @@
 """The sweeper behind `sweep=ttt_search` and its like: Optuna's, by Hydra's plugin, which goes on with its study."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from golf.errors import require
+from golf.errors import Stopped, require
 from golf.sweep.conclusion import conclude
+from golf.sweep.interrupts import after_jobs
 from golf.sweep.job_name import NOT_ASKED, NOT_SAID, without
 from golf.sweep.sweep import sweep_of, sweeping
 
@@ -22,8 +24,9 @@ class Search(Sweeper):
     code 1 if one failed. A failed job is a failed trial, from which Optuna learns nothing.
     """
 
-    def __init__(self, *, n_trials: int, direction: Any, **others: Any):
+    def __init__(self, *, n_trials: int, direction: Any, storage: str | None, **others: Any):
         self.n_trials = n_trials
+        self.storage = storage
         self.directions = direction if OmegaConf.is_list(direction) else [direction]
         self.others = {"direction": direction, **others}
 
@@ -33,6 +36,7 @@ class Search(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         # Not at the top: every start of Hydra imports this module, with or without the plugin.
         from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
+        from optuna.exceptions import ExperimentalWarning
         from optuna.trial import TrialState
 
         assert self.config is not None
@@ -41,21 +45,28 @@ class Search(Sweeper):
         self._check(arguments, objectives)
         directory = Path(self.config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
-        with sweeping(directory):
-            study = self._study(without(NOT_ASKED + NOT_SAID, arguments), objectives)
+        with sweeping(directory), after_jobs(self.config.hydra.launcher, directory):
+            storage = self.storage or _storage_in(directory)
+            study = self._study(storage, without(NOT_ASKED + NOT_SAID, arguments), objectives)
             OmegaConf.save(self.config, directory / "multirun.yaml")
             before = study.trials
+            for trial in before:
+                if trial.state == TrialState.RUNNING:  # it was cut off, and goes on in its directory
+                    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                        study.enqueue_trial(trial.params)
+                    study.tell(trial.number, state=TrialState.FAIL)
             if before and hasattr(self.others["sampler"], "reseed_rng"):
                 self.others["sampler"].reseed_rng()  # from its seed it would ask for the same trials again
             missing = self.n_trials - sum(trial.state == TrialState.COMPLETE for trial in before)
-            sweeper = OptunaSweeper(n_trials=missing, **self.others)
+            sweeper = OptunaSweeper(n_trials=missing, storage=storage, **self.others)
             sweeper.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
             try:
                 sweeper.sweep(arguments)
-            except Exception as error:
+            except (Exception, KeyboardInterrupt, Stopped) as error:
                 # Where all trials failed, and that is said anyway, the plugin misses the best one.
                 states = {trial.state for trial in study.trials[len(before) :]}
-                conclude(directory, objectives, stopped=None if states == {TrialState.FAIL} else error)
+                missed = isinstance(error, Exception) and states == {TrialState.FAIL}
+                conclude(directory, objectives, stopped=None if missed else error)
                 raise
             conclude(directory, objectives)
 
@@ -67,14 +78,14 @@ class Search(Sweeper):
         overrides = OverridesParser.create().parse_overrides(params + arguments)
         self.validate_batch_is_legal([[_one_value(override) for override in overrides]])
 
-    def _study(self, command: list[str], objectives: list[str]) -> Any:
+    def _study(self, storage: str, command: list[str], objectives: list[str]) -> Any:
         """The study, new or from the storage; there it must be of the same command."""
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(
             study_name=self.others["study_name"],
-            storage=self.others["storage"],
+            storage=storage,
             directions=[getattr(direction, "name", direction) for direction in self.directions],
             load_if_exists=True,
         )
@@ -84,6 +95,12 @@ class Search(Sweeper):
             require(before == value, f"{other}; give the same, or another name")
             study.set_user_attr(name, value)
         return study
+
+
+def _storage_in(directory: Path) -> str:
+    """The URL of a study in a file there. Optuna fills in what stands in braces in a URL, and SQLAlchemy cuts it at a
+    question mark, but SQLite takes a URI, in which these are escaped."""
+    return f"sqlite:///{(directory / 'study.db').absolute().as_uri()}?uri=true"
 
 
 def _one_value(override: Override) -> str:
