@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from golf import stdio
 from golf.build import build
 from golf.config.check import check
 from golf.config.explain import explain
@@ -46,6 +47,7 @@ def main() -> int:
     # PyTorch's threads wait for each other by spinning, for so long that on two busy cores a job takes ten times as
     # long as its share. This many turns are enough where they have a core each. Read when torch is first imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    stdio.protect()
     if not torchrun.active():
         return lead()
     try:
@@ -147,6 +149,7 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
         resumed = config["sweep"]["resume"]
         require(sweep is not None or resumed is None, f"sweep.resume={resumed}: goes with -m, as the sweep was started")
         if sweep is not None:
+            os.environ.pop("WANDB_RUN_ID", None)  # of the one run that an agent of W&B's waits for
             group = f"{sweep.parent.name}/{sweep.name}"
             names = {"group": group, "name": directory.name, "variant": variant(job.overrides.task)}
             config["tracker"] |= {key: name for key, name in names.items() if config["tracker"].get(key, "") is None}

@@ -112,7 +112,7 @@ class Recorder(Listener):
         self.heard.metrics(stage, step, **values)
         self.said.append(["metrics", stage, step, values])
 
-    def progress(self, stage: str, done: int, total: int, **notes: float) -> None:
+    def progress(self, stage: str, done: float, total: float, **notes: float) -> None:
         self.heard.progress(stage, done, total, **notes)
 
     def retell(self, said: list[Any]) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from golf.command import exit_code
+from golf.events import Events
 
 
 def main() -> int:
@@ -58,7 +59,7 @@ def _download(name: str, output: Path | None, shards: int | None) -> int:
     from golf.data.download import download
     from golf.tracker.console import Console
 
-    download(name, output or Path("data", name), shards, Console())
+    download(name, output or Path("data", name), shards, Events(optional=[Console()]))
     return 0
 
 
@@ -66,7 +67,7 @@ def _build(inputs: list[Path], output: Path, **options: int) -> int:
     from golf.data.build import Options, build
     from golf.tracker.console import Console
 
-    build(inputs, output, Options(**options), Console())
+    build(inputs, output, Options(**options), Events(optional=[Console()]))
     return 0
 
 

@@ -13,7 +13,7 @@ from logging.config import dictConfig
 from pathlib import Path
 from typing import Any
 
-from golf import dist
+from golf import dist, stdio
 from golf.atomic import write_json
 from golf.errors import Stopped, UserError
 from golf.launch.task import Task
@@ -40,6 +40,7 @@ def run(task: Task) -> dict[str, Any]:
 
 
 def main(path: str) -> int:
+    stdio.protect()
     faulthandler.enable()
     try:
         task = Task.read(Path(path))
