@@ -43,8 +43,8 @@ class Listener:
 class Events(Listener):
     """Passes everything on to any number of listeners.
 
-    `required` are heard first, and their errors end the job. One of the `optional` that raises is dropped, and the event
-    `listener_failed` tells the others so.
+    `required` are heard first, and their errors end the job. One of the `optional` that raises hears nothing more, and
+    the event `listener_failed` tells the others so.
     """
 
     def __init__(self, required: Iterable[Listener] = (), optional: Iterable[Listener] = ()):

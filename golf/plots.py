@@ -16,7 +16,7 @@ PARTS = {"attn": "attention", "mlp": "mlp", "emb": "embedding"}  # part of a ten
 
 
 def plot_all(directory: Path, events: Listener) -> list[Path]:
-    """Draw every plot that the run directory has data for; the files written. The event `not_drawn` says what failed."""
+    """Draw every plot that the run directory has data for; those written. The event `not_drawn` names the others."""
     drawn, failed = [], {}
     for plot in (learning_curve, ttt_curve, bytes_per_tensor):
         try:

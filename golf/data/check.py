@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sentencepiece import SentencePieceProcessor
 
 from golf.data.accounting import Account, Accountant, Unexplained, documents
 from golf.data.documents import read_documents
 from golf.data.shard import read_shard, require_vocabulary
-from golf.data.tokenizer import read_byte_table
+from golf.data.tokenizer import read_byte_table, read_model
 from golf.errors import require
 
 
@@ -22,7 +21,7 @@ def check(tokenizer: Path, files: list[Path]) -> str:
     table of the tokenizer does not count what it should.
     """
     table = read_byte_table(tokenizer)
-    accountant = Accountant(SentencePieceProcessor(model_file=str(tokenizer)), table)
+    accountant = Accountant(read_model(tokenizer), table)
     bos = accountant.model.bos_id()
     require(bos >= 0, f"{tokenizer}: has no BOS, which begins each document")
     shards = [file for file in files if file.suffix == ".bin"]

@@ -1,6 +1,7 @@
 """The names of a job in a sweep: of its directory, and of what it tries."""
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 
@@ -19,7 +20,7 @@ def job_name(overrides: Sequence[str]) -> str:
     asked = without(NOT_ASKED, overrides)
     told = [override for override in without(NOT_SAID, asked) if "/" not in override]
     said = [re.sub(r"[^\w.,=+~-]+", "_", override) for override in told]
-    digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(os.fsencode("\n".join(asked))).hexdigest()[:8]
     return "-".join([*filter(None, [",".join(said)[:LONGEST].strip("-_.,")]), digest])
 
 

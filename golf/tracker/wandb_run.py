@@ -1,10 +1,11 @@
 """One W&B run for one directory: online where it can be, offline where it must, and never a question asked."""
 
+import json
 import logging
 import os
 import secrets
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,14 +63,14 @@ def start(directory: Path, *, mode: Mode, probe_seconds: float, **options: Any) 
     os.environ["WANDB_ERROR_REPORTING"] = "false"
 
     def init(mode: Literal["online", "offline"], key: dict[str, str]) -> Any:
-        own_settings(run_id=_run_id(directory))  # and not as an argument of `init`, which an agent's environment overrules
+        own_settings(run_id=_run_id(directory))  # which as an argument of `init` an agent overrules
         return wandb.init(
             dir=directory,
             resume="allow",
             reinit="create_new",
             mode=mode,
             settings=SETTINGS | key,
-            **options,
+            **_encodable(options),
         )
 
     settings, key = own_settings()
@@ -110,6 +111,11 @@ def _end_service() -> None:
         wandb.teardown()
     except SystemExit as error:
         raise RuntimeError(f"W&B's service has ended with the code {error.code}") from error
+
+
+def _encodable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values without what UTF-8 lacks: Python reads bytes of a path that are no UTF-8 as halves of characters."""
+    return json.loads(json.dumps(options, ensure_ascii=False).encode(errors="replace"))
 
 
 def _sync(folders: Iterable[Path]) -> str:
