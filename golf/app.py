@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from golf import stdio
 from golf.build import build
+from golf.config.arguments import check_arguments
 from golf.config.check import check
 from golf.config.explain import explain
 from golf.errors import Ended, Stopped, UserError, require
@@ -65,6 +66,7 @@ def lead() -> int:
     try:
         if torchrun.active():
             torchrun.refuse_sweep(sys.argv[1:])
+        check_arguments(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
         return 0
     except KeyboardInterrupt:
@@ -158,6 +160,7 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
             directory=str(directory),
             choices={key: str(option) for key, option in job.runtime.choices.items() if not key.startswith("hydra/")},
             overridden=sorted(re.split("[=@]", override.lstrip("+~"))[0] for override in job.overrides.task),
+            label="" if job.runtime.choices["hydra/launcher"] == "basic" else f"{directory.name}  ",
             sys_path=own,
             logging=plain(job.job_logging),
         )

@@ -22,8 +22,30 @@ class _Lossy(io.FileIO):
             return len(data)
 
 
-def protect() -> None:
-    """Make it so for the rest of this process; once is enough.
+class _Text(io.TextIOWrapper):
+    """Text for people: what the encoding lacks is written as escapes. Every line begins with `prefix`.
+
+    With a prefix it is no terminal to those who ask, since others write lines there too.
+    """
+
+    def __init__(self, buffer: io.BufferedWriter, encoding: str, prefix: str):
+        super().__init__(buffer, encoding, "backslashreplace", line_buffering=True)
+        self._prefix = prefix
+        self._in_line = False
+
+    def isatty(self) -> bool:
+        return not self._prefix and super().isatty()
+
+    def write(self, text: str) -> int:
+        if text:
+            first = "" if self._in_line else self._prefix
+            self._in_line = not text.endswith("\n")
+            super().write(first + text[:-1].replace("\n", f"\n{self._prefix}") + text[-1])
+        return len(text)
+
+
+def protect(prefix: str = "") -> None:
+    """Make it so for the rest of this process; once is enough. `prefix` is put before every line.
 
     What goes to a pipe that nobody reads any more, to a full disk or to a lost terminal is dropped (`failure` has the
     reason), and characters that the encoding lacks are written as escapes. A width or height of 0 in the environment
@@ -32,8 +54,8 @@ def protect() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and stream is getattr(sys, f"__{name}__"):  # else somebody listens in this process
-            raw = io.BufferedWriter(_Lossy(stream.fileno(), "w", closefd=False))
-            setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, "backslashreplace", line_buffering=True))
+            raw = _Lossy(stream.fileno(), "w", closefd=False)
+            setattr(sys, name, _Text(io.BufferedWriter(raw), stream.encoding, prefix))
     for name in ("COLUMNS", "LINES"):
         if os.environ.get(name, "").strip() == "0":
             del os.environ[name]

@@ -40,10 +40,10 @@ def run(task: Task) -> dict[str, Any]:
 
 
 def main(path: str) -> int:
-    stdio.protect()
     faulthandler.enable()
     try:
         task = Task.read(Path(path))
+        stdio.protect(task.label)
         dictConfig(dict(task.logging))
         work(task)
     except KeyboardInterrupt:
