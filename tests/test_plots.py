@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from golf import plots
-from golf.events import Job
+from golf.events import Job, Listener
 from golf.run_files import RECORD_KEYS, RunFiles
 from golf.tracker.jsonl import JsonLines
 

@@ -11,7 +11,8 @@ from typing import Any
 class Task:
     """What `golf.pipeline.run` takes, and what the process that runs it has to set up first.
 
-    label: stands before every line on the terminal, "" where no other job writes there. sys_path: folders of the user's own classes. logging: as `logging.config.dictConfig` takes it.
+    label: stands before every line on the terminal, "" where no other job writes there. sys_path: folders of the user's
+    own classes. logging: as `logging.config.dictConfig` takes it.
     """
 
     config: Mapping[str, Any]

@@ -34,6 +34,7 @@ def test_another_job_has_another_name(one, two):
             "seed=1-",
         ),
         (["stages=[train,quantize]"], "stages=_train,quantize-"),
+        (["+x=caf\udce9"], "+x=caf-"),  # a byte of a path that is no UTF-8
         ([], ""),
     ],
 )
