@@ -7,7 +7,7 @@ from typing import Any
 
 
 class _Lossy(io.FileIO):
-    """A file descriptor that from its first error on is the null device's; `error` keeps that error."""
+    """A file descriptor; what it does not take is dropped, and `error` keeps the last reason."""
 
     error: OSError | None = None
 
@@ -16,9 +16,6 @@ class _Lossy(io.FileIO):
             return super().write(data)
         except OSError as error:
             self.error = error
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self.fileno())  # for the processes that this one starts, too
-            os.close(null)
             return len(data)
 
 
@@ -62,6 +59,6 @@ def protect(prefix: str = "") -> None:
 
 
 def failure(stream: Any) -> OSError | None:
-    """Why the rest of what is written to `stream` is lost, if it is."""
+    """Why something that was written to `stream` is lost, if it is."""
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     return raw.error if isinstance(raw, _Lossy) else None

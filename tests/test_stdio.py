@@ -21,7 +21,6 @@ print("caf\\udce9 \\u00e9", flush=True)
 for _ in range(10000):
     print("more of it")
 print(stdio.failure(sys.stdout), os.environ.get("COLUMNS"), file=sys.stderr)
-os.system("echo a child")
 """
 
 
@@ -36,7 +35,7 @@ def test_characters_that_an_encoding_lacks(encoding):
     assert (done.returncode, done.stderr) == (0, "None None\n")
     first, *lines = done.stdout.splitlines()
     assert first == r"caf\udce9 " + ("é" if encoding == "utf-8" else r"\xe9")
-    assert lines == [*["more of it"] * 10000, "a child"]
+    assert lines == ["more of it"] * 10000
 
 
 def test_a_pipe_without_a_reader_and_a_full_disk():

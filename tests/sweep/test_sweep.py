@@ -10,7 +10,6 @@ import pytest
 import yaml
 from runs import run
 from sweeps import SWEEP, TRAIN, statuses, sweep, sweep_from_here, table_of, write_optimizers
-from wandb_reader import runs as wandb_runs
 
 from golf.tracker import jsonl
 
@@ -99,7 +98,7 @@ def test_two_sweeps_at_once_have_a_directory_and_a_group_each(own):
         assert variants == {"experiment=tiny stages=[train] trainer.steps=1 data.val_tokens=130"}
         groups.append(group)
     assert len(set(groups)) == 2
-    ids = {recorded.id for recorded in wandb_runs(own / "multirun")}
+    ids = {path.name.rpartition("-")[2] for path in own.glob("multirun/*/*/*/wandb/offline-run-*")}
     assert len(ids) == 4
     assert "expected" not in ids
 
@@ -117,10 +116,6 @@ def test_nobody_reads_what_a_sweep_prints(tmp_path):
         process.stdout.close()
         assert (process.stderr.read(), process.wait()) == ("", 0)
     assert [status["state"] for status in statuses(cwd).values()] == ["done", "done"]
-    first, second = (
-        [line for line in jsonl.read(path.parent) if line.get("name") == "listener_failed"]
-        for path in sorted(cwd.glob("multirun/*/*/*/status.json"))
-    )
-    assert len(first + second) == 1  # from then on nobody writes there
-    assert str(cwd) not in (log := next(cwd.glob("multirun/*/*/seed=1*/job.log")).read_text())
-    assert r"/caf\udce9/multirun/" in log
+    for log in cwd.glob("multirun/*/*/*/job.log"):
+        assert [line.get("name") for line in jsonl.read(log.parent)].count("listener_failed") == 1
+        assert r"/caf\udce9/multirun/" in log.read_text()
