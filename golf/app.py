@@ -19,8 +19,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from golf import stdio
 from golf.build import build
 from golf.command import exit_code
+from golf.config.arguments import check_arguments
 from golf.config.check import check
 from golf.config.explain import explain
 from golf.config.override import with_home
@@ -56,6 +58,7 @@ def main() -> int:
     # PyTorch's threads wait for each other by spinning, for so long that on two busy cores a job takes ten times as
     # long as its share. This many turns are enough where they have a core each. Read when torch is first imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    stdio.protect()
     if not torchrun.active():
         return lead()
     code = exit_code(lambda: torchrun.as_rank(lead))
@@ -75,6 +78,7 @@ def lead() -> int:
         require("${" not in os.getcwd(), f"{os.getcwd()}: ${{ is a reference to Hydra; work in another directory")
         if torchrun.active():
             torchrun.refuse_sweep(sys.argv[1:])
+        check_arguments(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
         return 0
     except KeyboardInterrupt:
@@ -173,6 +177,7 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
         resumed = config["sweep"]["resume"]
         require(sweep is not None or resumed is None, f"sweep.resume={resumed}: goes with -m, as the sweep was started")
         if sweep is not None:
+            os.environ.pop("WANDB_RUN_ID", None)  # of the one run that an agent of W&B's waits for
             group = f"{sweep.parent.name}/{sweep.name}"
             names = {"group": group, "name": directory.name, "variant": variant(job.overrides.task)}
             config["tracker"] |= {key: name for key, name in names.items() if config["tracker"].get(key, "") is None}
@@ -181,6 +186,7 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
             directory=str(directory),
             choices={key: str(option) for key, option in job.runtime.choices.items() if not key.startswith("hydra/")},
             overridden=sorted(re.split("[=@]", override.lstrip("+~"))[0] for override in job.overrides.task),
+            label="" if job.runtime.choices["hydra/launcher"] == "basic" else f"{directory.name}  ",
             sys_path=own,
             logging=plain(job.job_logging),
         )

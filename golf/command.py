@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from golf import stdio
 from golf.errors import UserError
 from golf.terminal import print_error
 
 
 def exit_code(command: Callable[[], int]) -> int:
     """What the command returns; that of a UserError, which is told in one line."""
+    stdio.protect()
     try:
         return command()
     except UserError as error:

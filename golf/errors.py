@@ -57,3 +57,9 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def one_line(error: BaseException) -> str:
+    """Its message in one line, after its kind if it is not meant for the user."""
+    message = " ".join(str(error).split())
+    return message if isinstance(error, UserError) else f"{type(error).__name__}: {message}"

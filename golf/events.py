@@ -1,10 +1,12 @@
 """What stages say while they work, and who may listen. No stage knows its listeners."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from golf.errors import one_line
 
 
 @dataclass(frozen=True)
@@ -31,58 +33,51 @@ class Listener:
     def metrics(self, stage: str, step: int, **values: float) -> None:
         """Values of a curve at `step` of `stage` (`train`: optimizer steps, `ttt`: chunks)."""
 
-    def progress(self, stage: str, done: int, total: int, **notes: float) -> None:
-        """`done` of `total` units of work; called often, cheap to ignore."""
+    def progress(self, stage: str, done: float, total: float, **notes: float) -> None:
+        """`done` of `total` units of work, or a share of 1; called often, cheap to ignore."""
 
     def finish(self, results: Mapping[str, Any] | None) -> None:
         """The job ended: with the content of results.json, or with None if it failed."""
 
 
-class Early(Listener):
-    """For what happens before the job starts: `heard` hears it at once, and the others when `tell` is called."""
-
-    def __init__(self, heard: Listener):
-        self.heard = heard
-        self.kept: list[tuple[str, dict[str, Any]]] = []
-
-    def event(self, name: str, **fields: Any) -> None:
-        self.heard.event(name, **fields)
-        self.kept.append((name, fields))
-
-    def progress(self, stage: str, done: int, total: int, **notes: float) -> None:
-        self.heard.progress(stage, done, total, **notes)
-
-    def tell(self, events: "Events") -> None:
-        """Tell all listeners but the one that has heard it."""
-        for listener in events.listeners:
-            if listener is not self.heard:
-                for name, fields in self.kept:
-                    listener.event(name, **fields)
-
-
 class Events(Listener):
-    """Passes everything on to any number of listeners, in order."""
+    """Passes everything on to any number of listeners.
 
-    def __init__(self, listeners: Iterable[Listener] = ()):
-        self.listeners = tuple(listeners)
+    `required` are heard first, and their errors end the job. One of the `optional` that raises hears nothing more, and
+    the event `listener_failed` tells the others so.
+    """
+
+    def __init__(self, required: Iterable[Listener] = (), optional: Iterable[Listener] = ()):
+        self.required, self.optional = list(required), list(optional)
 
     def start(self, job: Job) -> None:
-        for listener in self.listeners:
-            listener.start(job)
+        self._pass_on(lambda listener: listener.start(job))
 
     def event(self, name: str, **fields: Any) -> None:
-        for listener in self.listeners:
-            listener.event(name, **fields)
+        self._pass_on(lambda listener: listener.event(name, **fields))
 
     def metrics(self, stage: str, step: int, **values: float) -> None:
-        for listener in self.listeners:
-            listener.metrics(stage, step, **values)
+        self._pass_on(lambda listener: listener.metrics(stage, step, **values))
 
-    def progress(self, stage: str, done: int, total: int, **notes: float) -> None:
-        for listener in self.listeners:
-            listener.progress(stage, done, total, **notes)
+    def progress(self, stage: str, done: float, total: float, **notes: float) -> None:
+        self._pass_on(lambda listener: listener.progress(stage, done, total, **notes))
 
     def finish(self, results: Mapping[str, Any] | None) -> None:
+        """The optional ones first: what becomes of them, the others still record."""
         with ExitStack() as all_of_them:  # whatever becomes of one
-            for listener in reversed(self.listeners):
+            for listener in self.required:
                 all_of_them.callback(listener.finish, results)
+            self._try_optional(lambda listener: listener.finish(results))
+
+    def _pass_on(self, tell: Callable[[Listener], None]) -> None:
+        for listener in self.required:
+            tell(listener)
+        self._try_optional(tell)
+
+    def _try_optional(self, tell: Callable[[Listener], None]) -> None:
+        for listener in self.optional.copy():
+            try:
+                tell(listener)
+            except Exception as error:
+                self.optional.remove(listener)
+                self.event("listener_failed", listener=type(listener).__name__, error=one_line(error))

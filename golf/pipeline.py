@@ -16,7 +16,7 @@ from golf.atomic import replacing, write_json
 from golf.build import build
 from golf.cache.accounts import byte_account
 from golf.cache.key import stage_key
-from golf.cache.stage_cache import NoCache, Recorder, keep, serve
+from golf.cache.stage_cache import NoCache, Recorder, keep, serve, tell
 from golf.data.digest import sha256
 from golf.data.published import how_to_fetch
 from golf.device import peak_memory, pick_device, reset_peak_memory
@@ -24,7 +24,7 @@ from golf.disk import room_for
 from golf.errors import UserError, require
 from golf.evaluation.probe import ProbeAt
 from golf.evaluation.stream import Stream, unigram
-from golf.events import Early, Events, Job, Listener
+from golf.events import Events, Job, Listener
 from golf.input_model import with_model_of, with_seeds_of
 from golf.kernels import choose as kernels
 from golf.limits import TOTAL_BYTES
@@ -89,10 +89,10 @@ def _run_all(
     tracker, cache, resume = (build(config[group]) for group in ("tracker", "cache", "resume"))
     for part in (tracker, cache, resume):
         part.check()
-    console = Console()
-    early = Early(console if dist.is_main() else Listener())
+    early = Recorder(Listener())
+    terminal = Events([early], [Console()]) if dist.is_main() else Events()  # hears what precedes the job
     started = time.perf_counter()
-    work, account = _open(config, choices, files, device, attend, early)
+    work, account = _open(config, choices, files, device, attend, terminal)
     if tokenizer not in (None, work.data_digests["tokenizer"]["sha256"]):
         raise UserError(f"{source}: was made with another tokenizer than {work.dataset.tokenizer}; give it its data")
     for stage in stages:
@@ -100,12 +100,12 @@ def _run_all(
     facts = provenance(config, work.data_digests, str(device))
     facts |= {"attention": attention, "kernels": chosen, "ranks": dist.world_size()}
     seconds = {"data": time.perf_counter() - started}
-    events = Events([console, Log(), JsonLines(), tracker] if dist.is_main() else [])
+    events = Events([Log(), JsonLines()], [*terminal.optional, tracker]) if dist.is_main() else Events()
     work = replace(work, events=events)
     dist.barrier()  # nothing is written before every rank has passed its checks
     try:
         events.start(Job(directory, config, choices))
-        early.tell(events)
+        tell(early.said, Events(events.required, [tracker]))
         if dist.is_main():
             with room_for(directory / CONFIG), replacing(directory / CONFIG) as temporary:
                 text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
@@ -130,7 +130,7 @@ def _run_all(
         )
         if dist.is_main():
             write_json(directory / RESULTS, outcome)
-            plot_all(directory)
+            plot_all(directory, events)
             resume.forget(directory)
     except BaseException:
         with suppress(UserError):  # the first one counts
@@ -183,11 +183,9 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache, res
     started = time.perf_counter()
     output = None if stage.writes is None else work.files.path(stage.writes)
     with cache.claimed(key, work.events) as entry:
-        served = dist.main_says(entry is not None and entry.is_whole())
-        if served:
-            with room_for(output or work.files.directory):
-                record = serve(entry, output, work.events) if entry is not None else {}
-        else:
+        record = None if entry is None else serve(entry, output, work.events)
+        served = dist.main_says(record is not None)
+        if not served:
             recorder = Recorder(work.events)
             with resume.kept(work.files.directory, stage.name, key, recorder, partial(_check_data, work)) as kept:
                 record = _compute(stage, replace(work, events=recorder), facts, kept)
@@ -197,6 +195,7 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache, res
     if dist.is_main():
         read = {name: {"path": str(path), "sha256": digests[name]} for name, path in inputs.items()}
         choices = {key: work.choices[key] for key in stage.groups if key in work.choices}
+        assert record is not None
         work.files.write_record({**record, "key": key, "inputs": read, "choices": choices})
     work.files.made |= {stage.name, stage.writes}
     dist.barrier()  # what rank 0 has written, the next stage reads on all
@@ -267,7 +266,7 @@ def _ours(directory: Path) -> Iterator[None]:
         return
     with ExitStack() as stack:
         try:
-            stack.enter_context(occupied(directory, Console()))
+            stack.enter_context(occupied(directory, Events(optional=[Console()])))
         except OSError as error:
             message = f"{directory}: cannot be written ({error.strerror}); give another hydra.run.dir"
             raise UserError(message) from error

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from golf.drawing import BLUE, GREEN, GREY, RED, new_figure, save
+from golf.errors import one_line
+from golf.events import Listener
 from golf.run_files import RunFiles
 from golf.tracker.jsonl import read_metrics
 
@@ -13,9 +15,17 @@ GROUPS = {"attention": BLUE, "mlp": RED, "embedding": GREEN, "other": GREY}
 PARTS = {"attn": "attention", "mlp": "mlp", "emb": "embedding"}  # part of a tensor's name → its group
 
 
-def plot_all(directory: Path) -> list[Path]:
-    """Draw every plot that the run directory has data for; the files written."""
-    return [path for plot in (learning_curve, ttt_curve, bytes_per_tensor) if (path := plot(directory))]
+def plot_all(directory: Path, events: Listener) -> list[Path]:
+    """Draw every plot that the run directory has data for; those written. The event `not_drawn` names the others."""
+    drawn, failed = [], {}
+    for plot in (learning_curve, ttt_curve, bytes_per_tensor):
+        try:
+            drawn.append(plot(directory))
+        except Exception as error:
+            failed[plot.__name__] = one_line(error)
+    if failed:
+        events.event("not_drawn", **failed)
+    return [path for path in drawn if path is not None]
 
 
 def learning_curve(directory: Path) -> Path | None:

@@ -45,6 +45,33 @@ def answering(status: int, answer: bytes = b"", heard: list[bytes] | None = None
         server.shutdown()
 
 
+@contextmanager
+def failing_api(status: int | None) -> Iterator[str]:
+    """The address of one that greets everybody and answers its API with an error, or (None) not at all."""
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.path != "/" and status is None:
+                ended.wait()
+                return
+            self.send_response(200 if self.path == "/" else status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        ended.set()
+        server.shutdown()
+
+
 class WandbServer(ThreadingHTTPServer):
     """As much of W&B's as a run needs, until it dies, with all that it was in the middle of."""
 

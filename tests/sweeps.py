@@ -81,6 +81,6 @@ def chosen(overrides: list[str]) -> str:
 
 
 def table_of(done: subprocess.CompletedProcess[str]) -> str:
-    """The last table, with its words in one line. What a ray worker said, which may come late, is left out."""
-    said = "\n".join(line for line in done.stdout.splitlines() if "(_run_job pid=" not in line)
+    """The last table, with its words in one line."""
+    said = done.stdout
     return " ".join(said[said.rindex("┏") :].replace("│", " ").split())

@@ -16,6 +16,7 @@ import pytest
 import torch
 from runs import FEW, composed, run
 
+from golf import stdio
 from golf.data.shard import read_shard, write_shard
 from golf.errors import Diverged, UserError
 from golf.paths import PACKAGE
@@ -117,9 +118,6 @@ OUTPUTS = {
     "evaluate.json": "evaluate",
     "ttt.json": "evaluate",
     "results.json": "train",
-    "learning_curve.png": "train",
-    "ttt_curve.png": "evaluate",
-    "bytes_per_tensor.png": "quantize",
 }
 
 
@@ -134,6 +132,48 @@ def test_a_full_disk_is_named_with_the_file_that_has_no_room(base, tmp_path, nam
     assert not (directory / name).exists()
     for path in directory.glob("*.json"):
         json.loads(path.read_text())
+
+
+def recorded(directory: Path, name: str) -> list[dict]:
+    """The events of this name in metrics.jsonl; job.log has as many lines of it."""
+    found = [line for line in jsonl.read(directory) if line.get("name") == name]
+    lines = (directory / "job.log").read_text().splitlines()
+    assert len([line for line in lines if f" {name.replace('_', ' ')} " in line]) == len(found)
+    return found
+
+
+def test_no_room_for_pictures_costs_no_run(tmp_path):
+    name = "learning_curve"
+    (tmp_path / f".{name}.png.{os.getpid()}.tmp").symlink_to("/dev/full")
+    assert run(tmp_path, "trainer.steps=1", *FEW)["val_bpb"] > 0
+    (said,) = recorded(tmp_path, "not_drawn")
+    assert said[name].startswith(f"{tmp_path / name}.png: cannot be written (No space left on device)")
+    assert said.keys() == {"time", "kind", "name", name}
+    assert {path.name for path in tmp_path.glob("*.png")} == {"ttt_curve.png", "bytes_per_tensor.png"}
+
+
+def nobody_reads() -> int:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    return theirs
+
+
+@pytest.mark.parametrize("opened", [nobody_reads, lambda: os.open("/dev/full", os.O_WRONLY)])
+def test_a_terminal_that_is_lost_costs_no_run(tmp_path, monkeypatch, opened):
+    with os.fdopen(opened(), "w") as lost, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", lost)
+        patch.setattr(sys, "__stdout__", lost)
+        stdio.protect()
+        run(tmp_path, *TRAIN)
+    (said,) = recorded(tmp_path, "listener_failed")
+    assert said["listener"] == "Console"
+    assert said["error"].partition(":")[0] in ("BrokenPipeError", "OSError")
+    assert [line["step"] for line in jsonl.read_metrics(tmp_path) if line["stage"] == "train"] == [1, 2]
+
+
+def test_a_tracker_that_fails_costs_no_run(tmp_path):
+    run(tmp_path, *TRAIN, "tracker._target_=faults.Broken")
+    assert [said["listener"] for said in recorded(tmp_path, "listener_failed")] == ["Broken"]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from golf import plots
-from golf.events import Job
+from golf.events import Job, Listener
 from golf.run_files import RECORD_KEYS, RunFiles
 from golf.tracker.jsonl import JsonLines
 
@@ -53,7 +53,7 @@ def drawn(monkeypatch):
 
 
 def test_all_plots(directory):
-    paths = plots.plot_all(directory)
+    paths = plots.plot_all(directory, Listener())
     assert [path.name for path in paths] == ["learning_curve.png", "ttt_curve.png", "bytes_per_tensor.png"]
     for path in paths:
         assert path.parent == directory
@@ -63,10 +63,10 @@ def test_all_plots(directory):
 
 def test_what_has_no_data_is_left_out(directory):
     write_sizes(directory, {})
-    assert len(plots.plot_all(directory)) == 2
+    assert len(plots.plot_all(directory, Listener())) == 2
     (directory / "metrics.jsonl").unlink()
     (directory / "quantize.json").unlink()
-    assert plots.plot_all(directory) == []
+    assert plots.plot_all(directory, Listener()) == []
 
 
 def test_curves(directory, drawn):

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from golf import dist
 from golf.atomic import replacing, write_json
 from golf.cache.entries import Entry, claimed, user_cache
 from golf.cache.prune import prune
-from golf.errors import UserError, require
+from golf.disk import room_for
+from golf.errors import UserError, one_line, require
 from golf.events import Listener
 
 RECORD, SAID = "record.json", "said.json"
@@ -61,7 +62,10 @@ class StageCache(NoCache):
             except OSError as error:
                 events.event("cache_not_used", directory=str(self.root), reason=str(error))
             yield entry
-        prune(self.root, int(self.limit_gib * 2**30))
+        try:
+            prune(self.root, int(self.limit_gib * 2**30))
+        except OSError as error:
+            events.event("cache_not_pruned", directory=str(self.root), reason=one_line(error))
 
 
 def keep(entry: Entry, output: Path | None, record: Mapping[str, Any], said: list[Any], events: Listener) -> None:
@@ -75,18 +79,30 @@ def keep(entry: Entry, output: Path | None, record: Mapping[str, Any], said: lis
 
     try:
         entry.fill(write)
-    except (OSError, UserError) as error:
-        events.event("not_cached", stage=record["stage"], reason=str(error))
+    except Exception as error:
+        events.event("not_cached", stage=record["stage"], reason=one_line(error))
 
 
-def serve(entry: Entry, output: Path | None, events: Listener) -> dict[str, Any]:
-    """Put the output of the entry's stage where it belongs, tell `events` what was said, and return the record."""
-    if output is not None:
-        with replacing(output) as temporary:
-            _link(entry.path / output.name, temporary)
-    tell(json.loads((entry.path / SAID).read_text(encoding="utf-8")), events)
-    os.utime(entry.path)  # used now
-    return json.loads((entry.path / RECORD).read_text(encoding="utf-8"))
+def serve(entry: Entry, output: Path | None, events: Listener) -> dict[str, Any] | None:
+    """Put the output of the entry's stage where it belongs, tell `events` what was said, and return the record.
+
+    None, after an event where it is not simply missing, if the entry cannot be used; the stage is computed then. Raises
+    UserError if the disk of `output` is full.
+    """
+    if not entry.is_whole():
+        return None
+    try:
+        record, said = (json.loads((entry.path / name).read_text(encoding="utf-8")) for name in (RECORD, SAID))
+        if output is not None:
+            with room_for(output), replacing(output) as temporary:
+                _link(entry.path / output.name, temporary)
+    except (OSError, ValueError) as error:
+        events.event("cache_not_used", directory=str(entry.path), reason=one_line(error))
+        return None
+    with suppress(OSError):  # of a cache that somebody else looks after
+        os.utime(entry.path)  # used now
+    tell(said, events)
+    return record
 
 
 def _link(source: Path, target: Path) -> None:
@@ -112,7 +128,7 @@ class Recorder(Listener):
         self.heard.metrics(stage, step, **values)
         self.said.append(["metrics", stage, step, values])
 
-    def progress(self, stage: str, done: int, total: int, **notes: float) -> None:
+    def progress(self, stage: str, done: float, total: float, **notes: float) -> None:
         self.heard.progress(stage, done, total, **notes)
 
     def retell(self, said: list[Any]) -> None:

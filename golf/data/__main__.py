@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from golf.command import exit_code
+from golf.events import Events
 from golf.paths import expanded
 from golf.terminal import print_error, printable
 
@@ -61,7 +62,7 @@ def _download(name: str, output: Path | None, shards: int | None) -> int:
     from golf.data.published import usual_place
     from golf.tracker.console import Console
 
-    download(name, output or usual_place(name), shards, Console())
+    download(name, output or usual_place(name), shards, Events(optional=[Console()]))
     return 0
 
 
@@ -69,7 +70,7 @@ def _build(inputs: list[Path], output: Path, **options: int) -> int:
     from golf.data.build import Options, build
     from golf.tracker.console import Console
 
-    build(inputs, output, Options(**options), Console())
+    build(inputs, output, Options(**options), Events(optional=[Console()]))
     return 0
 
 

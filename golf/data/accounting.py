@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sentencepiece import SentencePieceProcessor
 
-from golf.data.tokenizer import SPACE
+from golf.data.tokenizer import SPACE, read_model
 from golf.errors import UserError
 
 REPLACEMENT = "\ufffd"  # what SentencePiece decodes a byte to that is not of a whole character
@@ -29,7 +28,7 @@ class Accountant:
 
     def __init__(self, tokenizer: Path):
         self.tokenizer = tokenizer
-        self.model = model = SentencePieceProcessor(model_file=str(tokenizer))
+        self.model = model = read_model(tokenizer)
         sample = model.normalize("a")
         if sample.endswith(SPACE):
             raise Unexplained(f"{tokenizer}: ends each text with a space that is not in it; train it without")

@@ -5,6 +5,7 @@ once, so that they may be larger than memory. The files depend on the documents 
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -94,7 +95,7 @@ def _source(inputs: Sequence[Path]) -> dict[str, Any]:
     """How much text there is, and the digest of the list of its files' digests and names."""
     listing = "".join(f"{sha256(file)} {file.name}\n" for file in inputs)
     size = sum(file.stat().st_size for file in inputs)
-    return {"files": len(inputs), "bytes": size, "sha256": hashlib.sha256(listing.encode()).hexdigest()}
+    return {"files": len(inputs), "bytes": size, "sha256": hashlib.sha256(os.fsencode(listing)).hexdigest()}
 
 
 def _sample(inputs: Sequence[Path], val_documents: int, size: int) -> tuple[int, list[str]]:

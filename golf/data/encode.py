@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from sentencepiece import SentencePieceProcessor
 
-from golf.data.tokenizer import SPACE
+from golf.data.tokenizer import SPACE, read_model
 from golf.errors import UserError
 from golf.parent import die_with_parent
 
@@ -29,7 +28,7 @@ class Encoder:
     """A SentencePiece model file and what is done with it."""
 
     def __init__(self, path: Path):
-        self._model = SentencePieceProcessor(model_file=str(path))
+        self._model = read_model(path)
         self._has_dummy_prefix = self._model.normalize("a").startswith(SPACE)
 
     def encode(self, documents: Documents) -> np.ndarray:

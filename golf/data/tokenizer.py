@@ -51,12 +51,19 @@ class ByteTable:
         return counts
 
 
-def read_byte_table(path: Path) -> ByteTable:
-    """The byte table of a SentencePiece model file. Raises UserError if it is none."""
+def read_model(path: Path) -> SentencePieceProcessor:
+    """The content of a SentencePiece model file, whatever the file is called. Raises UserError if it is none."""
+    model = SentencePieceProcessor()
     try:
-        model = SentencePieceProcessor(model_file=str(path))
+        model.LoadFromSerializedProto(path.read_bytes())
     except (OSError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be read as a SentencePiece model") from error
+    return model
+
+
+def read_byte_table(path: Path) -> ByteTable:
+    """The byte table of a SentencePiece model file. Raises UserError if it is none."""
+    model = read_model(path)
     ids = range(model.vocab_size())
     boundary = [model.is_control(i) or model.is_unknown(i) or model.is_unused(i) for i in ids]
     text = ["" if boundary[i] else model.id_to_piece(i) for i in ids]

@@ -11,13 +11,15 @@ from typing import Any
 class Task:
     """What `golf.pipeline.run` takes, and what the process that runs it has to set up first.
 
-    sys_path: folders of the user's own classes. logging: as `logging.config.dictConfig` takes it.
+    label: stands before every line on the terminal, "" where no other job writes there. sys_path: folders of the user's
+    own classes. logging: as `logging.config.dictConfig` takes it.
     """
 
     config: Mapping[str, Any]
     directory: str
     choices: Mapping[str, str]
     overridden: list[str]
+    label: str
     sys_path: list[str]
     logging: Mapping[str, Any]
 

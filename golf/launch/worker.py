@@ -17,7 +17,7 @@ from logging.config import dictConfig
 from pathlib import Path
 from typing import Any, NoReturn
 
-from golf import dist
+from golf import dist, stdio
 from golf.atomic import write_json
 from golf.errors import Stopped, UserError
 from golf.launch import torchrun
@@ -83,6 +83,7 @@ def main(path: str) -> int:
     faulthandler.enable()
     try:
         task = Task.read(Path(path))
+        stdio.protect(task.label)
         dictConfig(dict(task.logging))
         work(task)
     except KeyboardInterrupt:

@@ -14,7 +14,8 @@ def main() -> int:
     parser.add_argument("--reference", help="the variant that the others are compared with (default: the first one)")
     parser.add_argument("--metric", choices=["val_bpb", "val_loss"], default="val_bpb", help="what is compared")
     parser.add_argument("--baseline", help="JSON of somebody's scores to beat; `record`: the published record's")
-    parser.add_argument("--output", type=expanded, help="directory to write (default: report/ in the first directory)")
+    parser.add_argument("--output", type=expanded, default=Path("report"), help="directory to write (default: report)")
+    parser.add_argument("--wandb", action="store_true", help="log the differences to W&B too, beside the first run")
     arguments = parser.parse_args()
     return exit_code(lambda: _report(arguments))
 
@@ -27,7 +28,8 @@ def _report(arguments: argparse.Namespace) -> int:
         reference=arguments.reference,
         metric=arguments.metric,
         baseline=arguments.baseline,
-        output=arguments.output or arguments.directories[0] / "report",
+        output=arguments.output,
+        wandb=arguments.wandb,
     )
     return 0
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from golf.config.names import no_such
-from golf.errors import UserError
+from golf.errors import UserError, require
 from golf.report import tables
 from golf.report.baseline import RECORD, read_baseline
 from golf.report.flags import flags
@@ -27,14 +27,23 @@ WIDTH = 1000  # of the console: a table is as wide as its text, and nothing in i
 
 
 def report(
-    directories: Sequence[Path], *, reference: str | None, metric: str, baseline: str | None, output: Path
+    directories: Sequence[Path],
+    *,
+    reference: str | None,
+    metric: str,
+    baseline: str | None,
+    output: Path,
+    wandb: bool,
 ) -> None:
-    """Print the tables; write report.html and the PNGs into `output`; log the differences beside runs that W&B tracks.
+    """Print the tables, write report.html and the PNGs into `output`, and with `wandb` log the differences to W&B.
 
     reference: a variant's name, as the tables show it, or None for the first one that ran. metric: val_bpb or val_loss.
     baseline: a file (see golf.report.baseline), `record`, or None. Raises UserError for what cannot be compared.
     """
     runs, without = read_runs(directories)
+    if wandb:
+        tracked = runs[0].tracker["_target_"] == WANDB
+        require(tracked, f"--wandb: {runs[0].directory} was not tracked by W&B; run it with tracker=wandb")
     alike = not differing([run.scored_on for run in runs])
     if metric == "val_loss" and not alike:
         raise UserError(why_bits_per_byte(runs))
@@ -63,12 +72,11 @@ def report(
     sizes = tables.bytes_per_tensor(of)
     title = f"{len(runs)} runs in {', '.join(str(directory) for directory in directories)}"
     write_page(output / "report.html", title, warnings, first, plots, rest + ([] if sizes is None else [sizes]))
-    tracker = runs[0].tracker
-    if found and tracker["_target_"] == WANDB:
+    if wandb and found:
         about = {"baseline": reference, "metric": metric}
         known = {name: difference for name, difference in found.items() if difference is not None}
         deltas = [{"variant": name, **about, **asdict(difference)} for name, difference in known.items()]
-        log_deltas(deltas, output, tracker)
+        log_deltas(deltas, output, runs[0].tracker)
     console.print(plain_text(quote(output / "report.html")), soft_wrap=True)
 
 

@@ -19,4 +19,4 @@ def write_page(
     template = environment.get_template("page.html")
     text = template.render(title=title, flags=flags, first=first, pictures=pictures, rest=rest)
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -14,7 +14,7 @@ import torch
 from golf import dist
 from golf.cache.entries import Entry
 from golf.cache.stage_cache import SAID, Recorder
-from golf.errors import UserError
+from golf.errors import UserError, one_line
 from golf.resume import random_states
 from golf.resume.loop import Loop
 from golf.resume.signals import Signals
@@ -100,8 +100,8 @@ class Snapshots:
                 for other in self.root.iterdir():
                     if other != entry.path:
                         shutil.rmtree(other, ignore_errors=True)
-            except OSError as problem:
-                error = str(problem)
+            except Exception as problem:
+                error = one_line(problem)
         error = dist.main_says(error)  # nobody goes on before the snapshot is there
         self._saved = time.perf_counter()
         if error is None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from golf.build import module_of
 from golf.cache.entries import cached, user_cache
+from golf.errors import UserError
 from golf.kernels.choose import is_quack, may_be_triton
 from golf.model.attend import own_module
 from golf.quantizer.quantizer import SDClipQuantizer
@@ -131,7 +132,7 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
     try:
         directory = cached(user_cache(None, "code"), digest.hexdigest()[:32], build)
         return json.loads((directory / MODULES).read_text(encoding="utf-8"))
-    except OSError:  # a cache that cannot be written is no reason to have no size
+    except (OSError, UserError):  # a cache that cannot be written is no reason to have no size
         with TemporaryDirectory() as temporary:
             build(Path(temporary))
             return json.loads((Path(temporary) / MODULES).read_text(encoding="utf-8"))

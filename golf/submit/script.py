@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +40,10 @@ class Log(Listener):
 
     def line(self, word: str, fields: Any) -> None:
         text = f"{word} {fields if isinstance(fields, str) else json.dumps(fields)}"
-        print(text, flush=True)
+        try:
+            print(text, flush=True)
+        except OSError:
+            sys.stdout = None  # nobody reads it any more; the file has every line
         self.file.write(text + "\n")
 
     def event(self, name: str, **fields: Any) -> None:

@@ -13,6 +13,7 @@ from golf.config.check import check_component
 from golf.config.names import no_such
 from golf.disk import room_for
 from golf.errors import UserError, require
+from golf.events import Events
 from golf.occupied import occupied
 from golf.paths import absolute
 from golf.results import METRICS, metric
@@ -67,5 +68,5 @@ def sweeping(directory: Path) -> Iterator[None]:
     """Around the jobs of the sweep in `directory`, in which no other may run. Raises UserError if its disk is full."""
     from golf.tracker.console import Console  # heavy for a module that every start of Hydra imports
 
-    with occupied(directory, Console()), room_for(directory):
+    with occupied(directory, Events(optional=[Console()])), room_for(directory):
         yield

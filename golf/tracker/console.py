@@ -9,7 +9,7 @@ from typing import Any
 import rich.console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from golf.disk import room_for
+from golf import stdio
 from golf.events import Job, Listener
 from golf.shell import quote
 from golf.terminal import printable
@@ -48,9 +48,9 @@ class Console(Listener):
     def metrics(self, stage: str, step: int, **values: float) -> None:
         self._occasionally(stage, f"step {step}", values)
 
-    def progress(self, stage: str, done: int, total: int, **notes: float) -> None:
+    def progress(self, stage: str, done: float, total: float, **notes: float) -> None:
         if not self._console.is_interactive:
-            self._occasionally(stage, f"{done}/{total}", notes)
+            self._occasionally(stage, f"{done:.0%}" if total == 1 else f"{done}/{total}", notes)
             return
         if not self._bars:
             atexit.register(self._progress.stop)  # gives the terminal its cursor back, however the job ends
@@ -80,9 +80,10 @@ class Console(Listener):
         self._print(printable(f"{source:<16} {what}  {_words(values or {})}".rstrip()))
 
     def _print(self, what: rich.console.RenderableType) -> None:
-        """Raises UserError if it goes to a file on a full disk."""
-        with room_for(getattr(self._console.file, "name", "standard output")):
-            self._console.print(what, markup=False, highlight=False, soft_wrap=True)
+        """Raises OSError if it does not arrive."""
+        self._console.print(what, markup=False, highlight=False, soft_wrap=True)
+        if error := stdio.failure(self._console.file):
+            raise error
 
 
 def _words(values: Mapping[str, Any]) -> str:

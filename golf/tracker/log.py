@@ -1,6 +1,7 @@
 """job.log: what the console says, for whoever reads it later, with every point of the curves."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 import rich.console
@@ -13,23 +14,31 @@ FILE = "job.log"
 
 
 class Log(Listener):
-    """Appends to job.log in the run directory. Progress is not written; the curves say how far a job came."""
+    """Appends to job.log in the run directory. Progress is not written; the curves say how far a job came.
+
+    Raises UserError if the disk is full.
+    """
 
     _file: TextIO | None = None
+    _path: Path
     _lines: Console
 
     def start(self, job: Job) -> None:
-        self._file = (job.directory / FILE).open("a", encoding="utf-8", buffering=1)
+        self._path = job.directory / FILE
+        self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
         self._lines = Console(rich.console.Console(file=self._file, width=120))
-        self._lines.start(job)
+        with room_for(self._path):
+            self._lines.start(job)
 
     def event(self, name: str, **fields: Any) -> None:
-        self._lines.event(name, **fields)
+        with room_for(self._path):
+            self._lines.event(name, **fields)
 
     def metrics(self, stage: str, step: int, **values: float) -> None:
-        self._lines.line(stage, f"step {step}", values)
+        with room_for(self._path):
+            self._lines.line(stage, f"step {step}", values)
 
     def finish(self, results: Mapping[str, Any] | None) -> None:
         if self._file is not None:
-            with room_for(self._file.name), self._file:
+            with room_for(self._path), self._file:
                 self._lines.finish(results)

@@ -9,8 +9,7 @@ What a run holds:
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +32,7 @@ class Wandb(Listener):
     null (or no tags), W&B's own settings apply. `variant` says what makes a sweep's job differ besides its seed. All
     files lie in `wandb/` in the run directory.
 
-    Errors of W&B end the tracking with one warning, never the job; only `mode` online without a key is a mistake.
+    Only `mode` online without a key, or with settings that W&B does not take, is a mistake.
     """
 
     project: str
@@ -55,38 +54,34 @@ class Wandb(Listener):
 
     def start(self, job: Job) -> None:
         self._job = job
-        with self._harmless():
-            self._run = wandb_run.start(
-                job.directory,
-                mode=self.mode,
-                probe_seconds=self.probe_seconds,
-                project=self.project,
-                entity=self.entity,
-                group=self.group,
-                name=self.name,
-                tags=self.tags or None,
-                config={**job.config, "choices": dict(job.choices), "variant": self.variant},
-            )
-            if self._run:
-                for stage, axis in AXES.items():
-                    self._run.define_metric(f"{stage}/*", step_metric=axis)
+        self._run = wandb_run.start(
+            job.directory,
+            mode=self.mode,
+            probe_seconds=self.probe_seconds,
+            project=self.project,
+            entity=self.entity,
+            group=self.group,
+            name=self.name,
+            tags=self.tags or None,
+            config={**job.config, "choices": dict(job.choices), "variant": self.variant},
+        )
+        if self._run:
+            for stage, axis in AXES.items():
+                self._run.define_metric(f"{stage}/*", step_metric=axis)
 
     def metrics(self, stage: str, step: int, **values: float) -> None:
-        with self._harmless():
-            if self._run:
-                named = {f"{stage}/{name}": value for name, value in values.items()}
-                self._run.log({AXES.get(stage, f"{stage}/step"): step} | named)
+        if self._run:
+            named = {f"{stage}/{name}": value for name, value in values.items()}
+            self._run.log({AXES.get(stage, f"{stage}/step"): step} | named)
 
     def finish(self, results: Mapping[str, Any] | None) -> None:
-        with self._harmless():
-            if self._run:
-                try:
-                    if results is not None:
-                        self._run.summary.update(_without_nulls(results))
-                        self._keep_artifact(results)
-                finally:
-                    wandb_run.finish(self._run, exit_code=int(results is None))
-                self._run = None
+        if self._run:
+            try:
+                if results is not None:
+                    self._run.summary.update(_without_nulls(results))
+                    self._keep_artifact(results)
+            finally:
+                wandb_run.finish(self._run, exit_code=int(results is None))
 
     def _keep_artifact(self, results: Mapping[str, Any]) -> None:
         path = self._job.directory / ARTIFACT
@@ -104,14 +99,6 @@ class Wandb(Listener):
             self._run.log_artifact(artifact)
         except Exception as error:  # it asks the server, which may have gone away
             log.warning("W&B has not taken %s (%s)", path, type(error).__name__)
-
-    @contextmanager
-    def _harmless(self) -> Iterator[None]:
-        try:
-            yield
-        except (Exception, SystemExit) as error:  # W&B leaves by SystemExit when its service has died
-            self._run = None
-            log.warning("W&B is off for the rest of this job (%s: %s)", type(error).__name__, error)
 
 
 def _without_nulls(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """One W&B run for one directory: online where it can be, offline where it must, and never a question asked."""
 
+import json
 import logging
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from golf.atomic import replacing
+from golf.errors import UserError, one_line
 from golf.shell import quote
 from golf.tracker.online import credentials, unreachable
 
@@ -19,17 +21,30 @@ SETTINGS: dict[str, Any] = {
     "console": "off",
     "save_code": False,
     "disable_git": True,
+    "init_timeout": 10.0,  # seconds; an online start that takes longer becomes an offline one
     # What a server that has gone away in mid-run may cost at the end, which W&B would wait for without end.
     "finish_timeout": 60.0,
     "finish_timeout_raises": True,
 }
 
 
-def own_settings() -> tuple[Any, dict[str, str] | None]:
-    """W&B's own settings from all their sources, and what they lack to log in (see `credentials`): None is no key."""
-    import wandb
+def own_settings(**more: Any) -> tuple[Any, dict[str, str] | None]:
+    """W&B's own settings from all their sources, and what they lack to log in (see `credentials`): None is no key.
 
-    settings = wandb.setup(wandb.Settings(**SETTINGS)).settings
+    `more` is added to the settings. Raises UserError for those that W&B does not take.
+    """
+    import wandb
+    from pydantic import ValidationError
+
+    try:
+        settings = wandb.setup(wandb.Settings(**SETTINGS, **more)).settings
+    except ValidationError as error:
+        wrong, *_ = error.errors()
+        name = str(wrong["loc"][0]) if wrong["loc"] else "settings"
+        where = f"see WANDB_{name.upper()} and W&B's settings files"
+        raise UserError(f"W&B takes no {name}={wrong['input']} ({wrong['msg']}); {where}") from error
+    except Exception as error:
+        raise UserError(f"W&B's own settings cannot be read ({one_line(error)})") from error
     return settings, credentials(settings)
 
 
@@ -48,14 +63,14 @@ def start(directory: Path, *, mode: Mode, probe_seconds: float, **options: Any) 
     os.environ["WANDB_ERROR_REPORTING"] = "false"
 
     def init(mode: Literal["online", "offline"], key: dict[str, str]) -> Any:
+        own_settings(run_id=_run_id(directory))  # which as an argument of `init` an agent overrules
         return wandb.init(
             dir=directory,
-            id=_run_id(directory),
             resume="allow",
             reinit="create_new",
             mode=mode,
             settings=SETTINGS | key,
-            **options,
+            **_encodable(options),
         )
 
     settings, key = own_settings()
@@ -66,8 +81,8 @@ def start(directory: Path, *, mode: Mode, probe_seconds: float, **options: Any) 
         try:
             run = init("online", key or {})
         except Exception as error:
-            wandb.teardown()  # else the run's id stays taken
-            reason = f"{type(error).__name__}: {error}"
+            _end_service()  # else the run's id stays taken
+            reason = one_line(error)
         else:
             log.info("W&B: %s", run.url)
             return run
@@ -80,14 +95,27 @@ def start(directory: Path, *, mode: Mode, probe_seconds: float, **options: Any) 
 
 def finish(run: Any, *, exit_code: int) -> None:
     """End a run that `start` gave. If the server does not take everything, a warning says how to upload it later."""
-    import wandb
-
     folder, seconds = Path(run.settings.sync_dir), SETTINGS["finish_timeout"]
     try:
         run.finish(exit_code=exit_code)
     except TimeoutError:
         log.warning("W&B has not taken everything within %g s; to upload: %s", seconds, _sync([folder]))
-    wandb.teardown()  # the next run in this process has other directories
+    _end_service()  # the next run in this process has other directories
+
+
+def _end_service() -> None:
+    """Raises RuntimeError if W&B's service has died, where W&B itself ends the process."""
+    import wandb
+
+    try:
+        wandb.teardown()
+    except SystemExit as error:
+        raise RuntimeError(f"W&B's service has ended with the code {error.code}") from error
+
+
+def _encodable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values without what UTF-8 lacks: Python reads bytes of a path that are no UTF-8 as halves of characters."""
+    return json.loads(json.dumps(options, ensure_ascii=False).encode(errors="replace"))
 
 
 def _sync(folders: Iterable[Path]) -> str:
@@ -108,8 +136,10 @@ def _decide(mode: Mode, settings: Any, key: dict[str, str] | None, probe_seconds
 
 
 def _run_id(directory: Path) -> str:
+    """The directory's run: a new one, or under `wandb agent` the one that the agent waits for."""
     path = directory / "wandb" / "run_id"
     if not path.exists():
+        expected = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
         with replacing(path) as temporary:
-            temporary.write_text(secrets.token_hex(4))
+            temporary.write_text(expected or secrets.token_hex(4))
     return path.read_text()

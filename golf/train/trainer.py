@@ -173,7 +173,7 @@ class Trainer:
                 step += 1
                 progress = clock.progress(step)
                 if step == 1 or step % self.log_every == 0 or progress == 1:
-                    self._log(step, loss.item(), scale, clock, events)
+                    self._log(step, loss.item(), scale, clock, progress, events)
                 if self.validate_every and step % self.validate_every == 0 and progress < 1:
                     with clock.paused():
                         score = validate(model)
@@ -190,7 +190,7 @@ class Trainer:
             seconds=clock.seconds(),
         )
 
-    def _log(self, step: int, loss: float, scale: float, clock: Clock, events: Listener) -> None:
+    def _log(self, step: int, loss: float, scale: float, clock: Clock, progress: float, events: Listener) -> None:
         rate = step * self.batch_tokens / clock.seconds()
         events.metrics("train", step, loss=loss, lr_scale=scale, tokens_per_second=rate)
-        events.progress("train", step, self.steps, loss=loss)
+        events.progress("train", max(progress, step / self.steps), 1, loss=loss)  # whichever limit comes first

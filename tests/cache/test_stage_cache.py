@@ -1,6 +1,7 @@
 """A stage that was computed before is not computed again; real runs, counted."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from runs import FEW, run
 
+from golf.cache import stage_cache
 from golf.cache.__main__ import main
 from golf.cache.entries import cached
 from golf.cache.prune import held, prune
@@ -185,4 +187,27 @@ def test_a_cache_that_cannot_be_written_any_more_costs_no_run(tmp_path):
     assert cached_run(tmp_path, "two", "stages=[train]")["prequant"] == one["prequant"]
     (said,) = [line for line in jsonl.read(tmp_path / "two") if line.get("name") == "cache_not_used"]
     assert said["directory"] == str(tmp_path / "cache")
+    assert computed(tmp_path / "two") == ["train"]
+
+
+def test_a_cache_that_fails_in_the_middle_costs_no_run(tmp_path, monkeypatch):
+    """Where an entry cannot be read, kept or pruned."""
+    one = cached_run(tmp_path, "one", "stages=[train]")
+    (entry,) = held(tmp_path / "cache")
+    (entry.path / "manifest.json").write_text("{}")  # whole, by its own account
+    (entry.path / "said.json").unlink()
+    full = entry.path.with_name(f".{entry.path.name}.tmp") / f".manifest.json.{os.getpid()}.tmp"
+    making = Path.mkdir
+
+    def mkdir(path: Path, *arguments, **options) -> None:
+        making(path, *arguments, **options)
+        if path == full.parent:
+            full.symlink_to("/dev/full")
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    monkeypatch.setattr(stage_cache, "prune", lambda root, limit: os.listdir(root / "gone"))
+    assert cached_run(tmp_path, "two", "stages=[train]")["prequant"] == one["prequant"]
+    names = ("cache_not_used", "not_cached", "cache_not_pruned")
+    said = [line["name"] for line in jsonl.read(tmp_path / "two") if line.get("name") in names]
+    assert said == list(names)
     assert computed(tmp_path / "two") == ["train"]

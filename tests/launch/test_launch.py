@@ -200,7 +200,7 @@ def test_a_mistake_that_one_rank_finds_is_one_line_and_leaves_nothing(tmp_path):
 )
 def test_a_mistake_that_is_seen_before_any_worker_begins(tmp_path, arguments, message):
     config = composed("experiment=tiny", TWO, *arguments)
-    task = Task(config, str(tmp_path / "run"), choices={}, overridden=[], sys_path=[], logging={})
+    task = Task(config, str(tmp_path / "run"), choices={}, overridden=[], label="", sys_path=[], logging={})
     with pytest.raises(UserError, match=re.escape(message)):
         build(config["launch"]).run(task, fresh=False)
     assert not (tmp_path / "run").exists()

@@ -56,7 +56,7 @@ def change(directory: Path, edit) -> None:
 
 def written(directories, output: Path, capsys, **arguments) -> tuple[str, str]:
     """The page and what was printed, with its white space made one."""
-    asked = {"reference": None, "metric": "val_bpb", "baseline": None} | arguments
+    asked = {"reference": None, "metric": "val_bpb", "baseline": None, "wandb": False} | arguments
     report(directories, output=output, **asked)
     return (output / "report.html").read_text(), " ".join(capsys.readouterr().out.split())
 
@@ -145,7 +145,9 @@ def test_a_baseline_that_was_scored_on_the_same_tokens(sweep):
 def test_no_baseline(sweep, tmp_path, content):
     (tmp_path / "old.json").write_text(content)
     with pytest.raises(UserError, match=r"old\.json: "):
-        report([sweep], reference=None, metric="val_bpb", baseline=str(tmp_path / "old.json"), output=tmp_path)
+        report(
+            [sweep], reference=None, metric="val_bpb", baseline=str(tmp_path / "old.json"), output=tmp_path, wandb=False
+        )
 
 
 def test_other_tokens_are_compared_in_bits_per_byte_alone(copy, tmp_path, capsys):
@@ -160,7 +162,7 @@ def test_other_tokens_are_compared_in_bits_per_byte_alone(copy, tmp_path, capsys
     assert "<th>val_loss</th>" not in page
     assert "tokenizers differ, so nats per token mean different things" in page
     with pytest.raises(UserError, match="tokenizers differ, so nats per token mean different things"):
-        report([copy], reference=None, metric="val_loss", baseline=None, output=tmp_path)
+        report([copy], reference=None, metric="val_loss", baseline=None, output=tmp_path, wandb=False)
 
 
 def test_what_differs_and_should_not_is_flagged(copy, sweep):
@@ -212,20 +214,20 @@ def test_a_seed_that_ran_twice(sweep, copy, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("wandb_home", "fresh_wandb")
-def test_differences_are_logged_beside_runs_that_are_tracked(copy, sweep, tmp_path, capsys):
+def test_differences_are_logged_to_wandb_on_request(copy, sweep, tmp_path, capsys):
     for path in copy.rglob("config.yaml"):
         config = yaml.safe_load(path.read_text())
         config["tracker"] = composed("tracker=wandb", "tracker.mode=offline", "tracker.group=mine")["tracker"]
         path.write_text(yaml.safe_dump(config))
-    written([copy], tmp_path / "tracked", capsys)
+    written([copy], tmp_path / "tracked", capsys, wandb=True)
     (logged,) = wandb_runs(tmp_path / "tracked")
     assert (logged.group, logged.job_type) == ("mine", "report")
     (table,) = (tmp_path / "tracked").glob("wandb/offline-run-*/files/media/table/**/*.json")
     (row,) = json.loads(table.read_text())["data"]
     none, ttt = (sum(scores(sweep, option)) / 2 for option in ("none", "score_first"))
     assert abs(row[4]) == pytest.approx(abs(none - ttt))
-    written([sweep], tmp_path / "untracked", capsys)
-    assert not (tmp_path / "untracked" / "wandb").exists()
+    written([copy], tmp_path / "unasked", capsys)
+    assert not (tmp_path / "unasked" / "wandb").exists()
 
 
 @pytest.mark.parametrize(
@@ -233,11 +235,12 @@ def test_differences_are_logged_beside_runs_that_are_tracked(copy, sweep, tmp_pa
     [
         ({"reference": "ttt=nine"}, "--reference: no such variant|ttt=none"),
         ({"baseline": "nowhere.json"}, r"nowhere\.json: is no baseline"),
+        ({"wandb": True}, r"^--wandb: .* was not tracked by W&B; run it with tracker=wandb"),
     ],
 )
-def test_mistakes(sweep, tmp_path, arguments, problem):
+def test_mistakes(sweep, tmp_path, capsys, arguments, problem):
     with pytest.raises(UserError, match=problem):
-        report([sweep], output=tmp_path, **({"reference": None, "metric": "val_bpb", "baseline": None} | arguments))
+        written([sweep], tmp_path, capsys, **arguments)
 
 
 def test_the_command(sweep, tmp_path):
@@ -246,9 +249,12 @@ def test_the_command(sweep, tmp_path):
             [sys.executable, "-m", "golf.report", *arguments], cwd=tmp_path, capture_output=True, text=True
         )
 
-    done = command(str(sweep), "--output", "out")
+    before = sorted(sweep.rglob("*"))
+    done = command(str(sweep))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1].strip() == "out/report.html"
+    assert done.stdout.splitlines()[-1].strip() == "report/report.html"
+    assert (tmp_path / "report" / "report.html").is_file()
+    assert sorted(sweep.rglob("*")) == before
     for wrong in (str(tmp_path / "nowhere"), str(tmp_path)):
         failed = command(wrong)
         assert failed.returncode == 2

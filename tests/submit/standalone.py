@@ -35,7 +35,12 @@ def site(directory: Path, requirements: tuple[str, ...] = REQUIREMENTS) -> Path:
 
 
 def run_script(
-    site: Path, cwd: Path, *arguments: str, launcher: tuple[str, ...] = (), **variables: str
+    site: Path,
+    cwd: Path,
+    *arguments: str,
+    launcher: tuple[str, ...] = (),
+    stdout: int = subprocess.PIPE,
+    **variables: str,
 ) -> subprocess.CompletedProcess:
     """Run `python [launcher] train_gpt.py arguments` where nothing but the folder `site` is installed.
 
@@ -43,4 +48,6 @@ def run_script(
     kept = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG", "OMP_NUM_THREADS")}
     command = [sys.executable, "-S", *launcher, "train_gpt.py", *arguments]
     environment = {**kept, "PYTHONPATH": str(site), **variables}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=600
+    )

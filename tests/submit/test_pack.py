@@ -3,6 +3,7 @@
 import hashlib
 import json
 import lzma
+import os
 import re
 import shutil
 from base64 import b85decode
@@ -129,10 +130,14 @@ def test_another_seed_and_the_default_data_directory(script, alone, tmp_path):
     assert log(tmp_path / "train_seed42.log")[-1][1]["val_bpb"] == expected["val_bpb"]
 
 
-def test_an_artifact_alone(script, alone, tmp_path):
+def test_an_artifact_alone_where_nobody_reads(script, alone, tmp_path):
     (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
-    done = run_script(alone, tmp_path, "--data", DATA, "--evaluate", str(script / "seed1337/artifact.golf"))
-    assert done.returncode == 0, done.stderr
+    ours, theirs = os.pipe()
+    os.close(ours)
+    artifact = str(script / "seed1337/artifact.golf")
+    with os.fdopen(theirs) as pipe:
+        done = run_script(alone, tmp_path, "--data", DATA, "--evaluate", artifact, stdout=pipe.fileno())
+    assert (done.returncode, done.stderr) == (0, "")
     assert log(tmp_path / "evaluate.log")[-1] == log(script / "train_seed1337.log")[-1]
     assert not list(tmp_path.glob("seed*/*"))
 

@@ -40,6 +40,7 @@ def test_another_job_has_another_name(one, two):
         ),
         (["stages=[train,quantize]"], "stages-train-quantize-"),
         (["+a.b=-1", "~ttt", "c=ü x"], "+a.b-1_ttt_c-x-"),
+        (["+x=caf\udce9"], "+x-caf-"),  # a byte of a path that is no UTF-8
         ([], ""),
     ],
 )

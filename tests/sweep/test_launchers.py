@@ -74,6 +74,11 @@ def slurm(tmp_path_factory, monkeypatch) -> Path:
     return queue
 
 
+def jobs(cwd: Path) -> list[Path]:
+    """Their directories."""
+    return [path.parent for path in cwd.glob("multirun/*/*/*/status.json")]
+
+
 def ranks(cwd: Path) -> list[int]:
     """Of each job that left results."""
     results = [json.loads(path.read_text()) for path in cwd.glob("multirun/*/*/*/results.json")]
@@ -93,6 +98,11 @@ def test_a_failure_stops_no_other_job(own, launcher):
     assert ranks(own) == [2]
     assert "optimizer=killed failed: rank 1 died: Signal 9 (SIGKILL)" in table_of(done)
     assert "golf: error: 1 of 2 jobs failed; the same command with sweep.resume=" in done.stderr
+    assert "\x1b" not in done.stdout
+    assert done.stdout.endswith("┘\n")  # the table's
+    started = [line.partition("  ")[0] for line in done.stdout.splitlines() if "  train            started" in line]
+    assert sorted(started) == (sorted(path.name for path in jobs(own)) if launcher == "parallel" else [])
+    assert list(own.rglob("*%*")) == []
     assert (own / "cache").is_dir()  # a relative path is relative to where the command was given
 
 
@@ -104,7 +114,8 @@ def test_slurm_runs_a_job_again_that_it_took_away(own, slurm):
     assert found["killed"]["error"].startswith("rank 1 died: Signal 9 (SIGKILL)")
     assert ranks(own) == [2]
     assert "1 of 2 jobs failed" in done.stderr
-    (errors,) = own.glob("multirun/*/*/.submitit/7_1/*.err")
+    (errors,) = own.glob("multirun/*/*/.submitit/7_1_*.err")
+    assert list(own.rglob("*%*")) == []
     assert "this job is preempted" in errors.read_text()
     asked = {line.removeprefix("#SBATCH --") for line in (slurm / "script").read_text().splitlines()}
     assert {"gpus-per-node=2", "nodes=1", "ntasks-per-node=1", "partition=gpu", "requeue", "signal=USR2@120"} <= asked

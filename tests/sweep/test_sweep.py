@@ -1,12 +1,17 @@
 """Sweeps from the command line, on Hydra's own launcher."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 from runs import run
-from sweeps import TRAIN, statuses, sweep, sweep_from_here, table_of, write_optimizers
+from sweeps import SWEEP, TRAIN, statuses, sweep, sweep_from_here, table_of, write_optimizers
+
+from golf.tracker import jsonl
 
 
 @pytest.fixture
@@ -74,9 +79,11 @@ def test_what_none_makes_meaningless_is_left_out(own, tmp_path):
 
 
 def test_two_sweeps_at_once_have_a_directory_and_a_group_each(own):
+    """And a W&B run for each job, under an agent of W&B's too."""
     arguments = ("seed=1,2", *TRAIN, "tracker=wandb", "tracker.mode=offline")
+    agent = {"WANDB_SWEEP_ID": "sweep", "WANDB_RUN_ID": "expected"}
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda _: sweep(own, *arguments), range(2)))
+        done = list(pool.map(lambda _: sweep(own, *arguments, **agent), range(2)))
     assert [each.returncode for each in done] == [0, 0], [each.stderr for each in done]
     groups = []
     for directory in own.glob("multirun/*/*"):
@@ -89,3 +96,24 @@ def test_two_sweeps_at_once_have_a_directory_and_a_group_each(own):
         assert variants == {"experiment=tiny stages=[train] trainer.steps=1 data.val_tokens=130"}
         groups.append(group)
     assert len(set(groups)) == 2
+    ids = {path.name.rpartition("-")[2] for path in own.glob("multirun/*/*/*/wandb/offline-run-*")}
+    assert len(ids) == 4
+    assert "expected" not in ids
+
+
+def test_nobody_reads_what_a_sweep_prints(tmp_path):
+    """In a directory whose name no encoding has, on a terminal that takes ASCII."""
+    cwd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    write_optimizers(cwd / "own")
+    command = [sys.executable, "-m", "golf", *SWEEP, "seed=1,2", *TRAIN]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    with subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert "2 jobs" in process.stdout.readline()
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == ("", 0)
+    assert [status["state"] for status in statuses(cwd).values()] == ["done", "done"]
+    for log in cwd.glob("multirun/*/*/*/job.log"):
+        assert [line.get("name") for line in jsonl.read(log.parent)].count("listener_failed") == 1
+        assert r"/caf\udce9/multirun/" in log.read_text()

@@ -72,6 +72,18 @@ def test_terminal_one_bar_a_stage(job):
     assert f"failed; its files: {quote(job.directory)}" in last_view
 
 
+def test_a_share_is_shown_in_percent(job):
+    out = io.StringIO()
+    plain = Console(rich.console.Console(file=out, width=80))
+    plain.progress("train", 0.25, 1, loss=3.25)
+    assert out.getvalue().split() == ["train", "25%", "loss", "3.25"]
+    terminal = Console(rich.console.Console(file=out, width=80, force_terminal=True, force_interactive=True))
+    terminal.start(job)
+    terminal.progress("train", 0.25, 1)
+    terminal.finish(None)
+    assert " 25%" in out.getvalue()
+
+
 def test_the_table_holds_the_numbers(job):
     text = say_all(job, terminal=False, results=RESULTS)
     rows = [re.sub(r"[│┃|]", " ", line).split() for line in text.splitlines()]

@@ -15,12 +15,12 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from servers import WandbServer, answering, refusing, silent
+from servers import WandbServer, answering, failing_api, refusing, silent
 from wandb_reader import runs
 
 from golf.build import build
 from golf.errors import UserError
-from golf.events import Job
+from golf.events import Events, Job, Listener
 from golf.tracker import wandb_run
 from golf.tracker.online import credentials, unreachable
 
@@ -51,7 +51,10 @@ def job(directory):
 
 
 def run_job(directory, results, **overrides):
-    listener = tracker(**overrides)
+    say_all(tracker(**overrides), directory, results)
+
+
+def say_all(listener, directory, results):
     listener.start(job(directory))
     for step in (1, 2, 3):
         listener.metrics("train", step, loss=5.0 - step, lr_scale=1.0)
@@ -191,6 +194,21 @@ def warnings(caplog):
     return [record.getMessage() for record in ours]
 
 
+def failure(directory, *others, **overrides):
+    """What a job of which W&B fails records of that, once."""
+    told = []
+
+    class Told(Listener):
+        def event(self, name, **fields):
+            if name == "listener_failed":
+                told.append(fields)
+
+    say_all(Events([Told()], [tracker(**overrides), *others]), directory, RESULTS)
+    (fields,) = told
+    assert fields["listener"] == "Wandb"
+    return fields["error"]
+
+
 def offline_run(directory, caplog):
     """Start and end a job that must go offline within 5 s: the log line and what was recorded."""
     listener = tracker(probe_seconds=0.5)
@@ -228,6 +246,21 @@ def test_a_server_that_answers_but_takes_no_run(tmp_path, monkeypatch, caplog):
         monkeypatch.setenv("WANDB_API_KEY", KEY)
         monkeypatch.setenv("WANDB_BASE_URL", url)
         assert "401" in offline_run(tmp_path / "run", caplog)
+
+
+@pytest.mark.parametrize("status", [500, None])
+def test_a_server_whose_api_fails(status, tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(wandb_run.SETTINGS, "init_timeout", 0.5)
+    with failing_api(status) as url:
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        line = offline_run(tmp_path / "run", caplog)
+    assert "W&B is offline (CommError: " in line
+    assert "\n" not in line
+
+
+def test_a_start_may_take_seconds_and_no_more():
+    assert wandb_run.SETTINGS["init_timeout"] + SPEC["probe_seconds"] <= 15
 
 
 def test_a_server_that_dies_in_mid_run_and_what_it_did_not_take(tmp_path, monkeypatch, caplog):
@@ -310,26 +343,56 @@ def test_online_without_a_key_is_a_mistake(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [("WANDB_MODE", "nonsense", "W&B takes no mode=nonsense "), ("WANDB_BASE_URL", "nonsense", "base_url=nonsense ")],
+)
+def test_settings_that_wandb_does_not_take(name, value, problem, tmp_path, monkeypatch):
+    """One line: of a mistake where W&B was asked for, and else of a job that goes on without."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError) as caught:
+        tracker(mode="online").check()
+    lines = (str(caught.value), failure(tmp_path / "run", mode="auto"))
+    assert all(problem in line and name in line and "\n" not in line for line in lines)
+
+
+def test_under_an_agent_a_run_is_the_one_that_it_waits_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
+    monkeypatch.setenv("WANDB_RUN_ID", "expected")
+    run_job(tmp_path / "run", RESULTS, mode="offline")
+    assert [run.id for run in runs(tmp_path / "run")] == ["expected"]
+    monkeypatch.delenv("WANDB_RUN_ID")  # as the launcher does for the jobs of a sweep
+    for name in ("one", "two"):
+        run_job(tmp_path / name, RESULTS, mode="offline")
+    ids = {run.id for name in ("one", "two") for run in runs(tmp_path / name)}
+    assert len(ids - {"expected"}) == 2
+
+
+def test_bytes_of_a_path_that_are_no_utf8(tmp_path):
+    listener = tracker(mode="offline")
+    (tmp_path / "run").mkdir()
+    listener.start(Job(tmp_path / "run", {"data": {"path": os.fsdecode(b"caf\xe9"), "seed": 1}}, {}))
+    listener.finish(RESULTS)
+    (run,) = runs(tmp_path / "run")
+    assert run.config["data"] == {"path": "caf?", "seed": 1}
+
+
 def test_no_artifact_when_none_is_wanted(tmp_path):
     run_job(tmp_path / "run", RESULTS, mode="offline", log_artifact=False)
     assert runs(tmp_path / "run")[0].artifacts == []
 
 
-def test_an_error_at_the_start_is_one_warning(tmp_path, caplog):
-    run_job(tmp_path / "run", RESULTS, project="no/such:name", mode="offline")
-    (line,) = warnings(caplog)
-    assert "Invalid project name" in line
+def test_an_error_at_the_start_ends_the_tracking(tmp_path):
+    assert "Invalid project name" in failure(tmp_path / "run", project="no/such:name", mode="offline")
 
 
-def test_an_error_in_the_middle_is_one_warning(tmp_path, caplog):
+def test_an_error_in_the_middle_ends_the_tracking(tmp_path):
     import wandb
 
-    listener = tracker(mode="offline")
-    listener.start(job(tmp_path / "run"))
-    caplog.clear()
-    wandb.teardown()  # W&B's service is gone, as if it had died
-    for step in range(100):
-        listener.metrics("train", step, loss=1.0)
-    listener.finish(RESULTS)
-    (line,) = warnings(caplog)
-    assert "W&B is off for the rest of this job" in line
+    class Leaving(Listener):
+        """After the first step W&B's service is gone, as if it had died."""
+
+        def metrics(self, stage, step, **values):
+            wandb.teardown()
+
+    assert failure(tmp_path / "run", Leaving(), mode="offline")

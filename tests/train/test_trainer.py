@@ -74,13 +74,16 @@ class Recorder(Optimizer):
 
 class Heard(Listener):
     def __init__(self):
-        self.events, self.curves = [], {"train": [], "validate": []}
+        self.events, self.curves, self.bar = [], {"train": [], "validate": []}, []
 
     def event(self, name, **fields):
         self.events.append((name, fields))
 
     def metrics(self, stage, step, **values):
         self.curves[stage].append((step, values))
+
+    def progress(self, stage, done, total, **notes):
+        self.bar.append(done / total)
 
     def steps(self, stage: str) -> list[int]:
         return [step for step, _ in self.curves[stage]]
@@ -195,6 +198,21 @@ def test_budget_ends_training_after_the_first_step_that_reaches_it(time):
 def test_steps_end_training_before_the_budget(time):
     optimizer = Recorder(gpt(), lr=0.01, time=time, seconds=2.0)
     assert run(optimizer, steps=3, budget_seconds=10.0, reserve_seconds=0.0).steps == 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "shares"),
+    [
+        ({"steps": 100, "budget_seconds": 8.0}, [0.25, 0.5, 0.75, 1]),
+        ({"steps": 3, "budget_seconds": 1e3}, [1 / 3, 2 / 3, 1]),
+        ({"steps": 2, "budget_seconds": None}, [0.5, 1]),
+    ],
+)
+def test_the_bar_follows_the_limit_that_comes_first(time, limits, shares):
+    heard = Heard()
+    optimizer = Recorder(gpt(), lr=0.01, time=time, seconds=2.0)
+    run(optimizer, heard=heard, **limits, reserve_seconds=0.0, log_every=1)
+    assert heard.bar == pytest.approx(shares)
 
 
 def test_validation_costs_no_training_time(time):
