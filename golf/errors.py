@@ -54,3 +54,8 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def printable(text: str, most: int = 500) -> str:
+    """At most so many characters of it, in one line and without what a terminal obeys: it may quote a file."""
+    return "".join(char if char.isprintable() else "?" for char in text[:most])

@@ -172,11 +172,9 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache, res
     started = time.perf_counter()
     output = None if stage.writes is None else work.files.path(stage.writes)
     with cache.claimed(key, work.events) as entry:
-        served = dist.main_says(entry is not None and entry.is_whole())
-        if served:
-            with room_for(output or work.files.directory):
-                record = serve(entry, output, work.events) if entry is not None else {}
-        else:
+        record = None if entry is None else serve(entry, output, work.events)
+        served = dist.main_says(record is not None)
+        if not served:
             recorder = Recorder(work.events)
             with resume.kept(work.files.directory, stage.name, key, recorder, partial(_check_data, work)) as kept:
                 record = _compute(stage, replace(work, events=recorder), facts, kept)
@@ -186,6 +184,7 @@ def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache, res
     if dist.is_main():
         read = {name: {"path": str(path), "sha256": digests[name]} for name, path in inputs.items()}
         choices = {key: work.choices[key] for key in stage.groups if key in work.choices}
+        assert record is not None
         work.files.write_record({**record, "key": key, "inputs": read, "choices": choices})
     work.files.made |= {stage.name, stage.writes}
     dist.barrier()  # what rank 0 has written, the next stage reads on all

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sentencepiece import SentencePieceProcessor
 
-from golf.errors import UserError
+from golf.errors import UserError, require
 
 SPACE = "▁"  # how SentencePiece writes a space
 
@@ -39,9 +39,13 @@ class ByteTable:
 def read_byte_table(path: Path) -> ByteTable:
     """The byte table of a SentencePiece model file. Raises UserError if it is none."""
     try:
-        model = SentencePieceProcessor(model_file=str(path))
-    except (OSError, RuntimeError) as error:
+        require(path.is_file(), f"{path}: is no file")
+        return _table(SentencePieceProcessor(model_file=str(path)))
+    except (OSError, RuntimeError, UnicodeDecodeError, OverflowError) as error:  # the latter two: of a piece
         raise UserError(f"{path}: cannot be read as a SentencePiece model") from error
+
+
+def _table(model: SentencePieceProcessor) -> ByteTable:
     ids = range(model.vocab_size())
     boundary = [model.is_control(i) or model.is_unknown(i) or model.is_unused(i) for i in ids]
     text = ["" if boundary[i] else model.id_to_piece(i) for i in ids]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -27,12 +28,14 @@ WIDTH = 1000  # of the console: a table is as wide as its text, and nothing in i
 
 def report(
     directories: Sequence[Path], *, reference: str | None, metric: str, baseline: str | None, output: Path
-) -> None:
+) -> bool:
     """Print the tables; write report.html and the PNGs into `output`; log the differences beside runs that W&B tracks.
 
     reference: a variant's name, as the tables show it, or None for the first one that ran. metric: val_bpb or val_loss.
-    baseline: a file (see golf.report.baseline), `record`, or None. Raises UserError for what cannot be compared.
+    baseline: a file (see golf.report.baseline), `record`, or None. Returns whether every run could be read. Raises
+    UserError for what cannot be compared, and if `output` cannot be written.
     """
+    require_writable(output)
     runs, without = read_runs(directories)
     alike = not differing([run.scored_on for run in runs])
     if metric == "val_loss" and not alike:
@@ -69,6 +72,18 @@ def report(
         deltas = [{"variant": name, **about, **asdict(difference)} for name, difference in known.items()]
         log_deltas(deltas, output, tracker)
     console.print(Text(str(output / "report.html")), soft_wrap=True)
+    return not any(why.damaged for why in without.values())
+
+
+def require_writable(directory: Path) -> None:
+    """Raise UserError unless files can be written to a directory, which need not be there; it is not made."""
+    path = directory.absolute()
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    try:
+        with TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UserError(f"--output {directory}: cannot be written ({error.strerror}); give another") from error
 
 
 def why_bits_per_byte(runs: Sequence[Run]) -> str:
