@@ -69,9 +69,9 @@ def read_yaml(path: Path, form: Any = Any) -> Any:
 
 def parse_json(data: bytes, name: str, form: Any = Any, allow_nan: bool = False) -> Any:
     """The value of a JSON text; `name` is that of messages. Raises UserError unless it has the form."""
-    numbers = {"parse_int": _int} | ({} if allow_nan else {"parse_constant": _no_number, "parse_float": _float})
+    strict: dict[str, Any] = {} if allow_nan else {"parse_constant": _no_number, "parse_float": _float}
     try:
-        value = json.loads(data.decode(), **numbers)
+        value = json.loads(data.decode(), parse_int=_int, **strict)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{name}: cannot be read as JSON ({printable(str(error))})") from error
     return _checked(value, name, form, most=len(data))

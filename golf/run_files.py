@@ -50,7 +50,7 @@ class RunFiles:
         if found is None:
             return None
         try:
-            return read_record(found)
+            return record_at(found)
         except UserError as error:
             raise UserError(f"{error}; remove it to go on without it") from error
 
@@ -64,7 +64,7 @@ def record_name(stage: str) -> str:
     return f"{stage}.json"
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def record_at(path: Path) -> dict[str, Any]:
     """A record of a stage, which has the name of the file. Raises UserError if it is none of this version."""
     record = read_json(path, Record)
     check_record(record, path, path.stem)
@@ -83,7 +83,7 @@ def read_records(directory: Path) -> list[dict[str, Any]]:
     """The records of the stages that a run directory holds, in the order of writing. Raises UserError if one cannot be
     read."""
     found = [path for stage in RESULT_OF if (path := directory / record_name(stage)).exists()]
-    return [read_record(path) for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+    return [record_at(path) for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
 
 
 def read_results(directory: Path) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sentencepiece import SentencePieceProcessor
 
-from golf.errors import UserError, require
+from golf.errors import UserError
 
 SPACE = "▁"  # how SentencePiece writes a space
 
@@ -39,8 +39,8 @@ class ByteTable:
 def read_byte_table(path: Path) -> ByteTable:
     """The byte table of a SentencePiece model file. Raises UserError if it is none."""
     try:
-        require(path.is_file(), f"{path}: is no file")
-        return _table(SentencePieceProcessor(model_file=str(path)))
+        content = path.read_bytes() if path.is_file() else b""  # to read a pipe is to wait for somebody
+        return _table(SentencePieceProcessor(model_proto=content))
     except (OSError, RuntimeError, UnicodeDecodeError, OverflowError) as error:  # the latter two: of a piece
         raise UserError(f"{path}: cannot be read as a SentencePiece model") from error
 

@@ -26,7 +26,7 @@ class Run:
     results: Mapping[str, Any]
     records: Mapping[str, Mapping[str, Any]]
     tracker: Mapping[str, Any]
-    lines: Sequence[Mapping[str, Any]]
+    lines: Sequence[dict[str, Any]]
     started: float
 
     @property

@@ -147,7 +147,7 @@ def requirements(sources: Mapping[str, str], versions: Mapping[str, str | None])
 
 
 def _imported(source: str) -> set[str]:
-    """Top-level names of what a minified module imports. By its text: it may be somebody else's, and a syntax tree of it
+    """Top-level names of what a minified module imports; from its text, since the syntax tree of somebody else's module
     could fill the memory."""
     found = [names for pair in IMPORT.findall(source) for names in pair]
     return {name.split(".")[0].strip() for names in found for name in names.replace(" as ", ".").split(",")} - {""}

@@ -99,7 +99,7 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
     return metrics_that_hold(read(directory))
 
 
-def metrics_that_hold(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def metrics_that_hold(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The lines of kind metrics that hold.
 
     Where a stage started again, it takes back what it had said of the steps from its first new one on: a rerun takes
@@ -121,7 +121,7 @@ def metrics_that_hold(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]
 def _line(text: bytes) -> dict[str, Any]:
     """Raises UserError for what is none."""
     require(text.endswith(b"\n"), "it is cut short")
-    line = parse_json(text, FILE, Metrics | Event)
+    line = parse_json(text, FILE, Metrics | Event, allow_nan=True)
     if line["kind"] == "metrics":
         shaped({key: value for key, value in line.items() if key not in ("kind", "stage")}, FILE, dict[str, VALUE])
     return line

@@ -22,6 +22,7 @@ from golf.report.variants import variants
 
 SEEDS = (1337, 42)
 TOKENS, CHUNKS = FEW
+LATE = {"state": "failed", "overrides": [], "started": 1.0, "seconds": 1.0, "objectives": None, "error": "it was late"}
 NO_TTT, TTT = "ttt=none", "ttt=score_first"
 
 
@@ -185,7 +186,7 @@ def test_what_differs_and_should_not_is_flagged(copy, sweep):
 
 def test_runs_without_a_score_are_named(copy, capsys, tmp_path):
     (copy / "none-42" / "results.json").unlink()
-    (copy / "none-42" / "status.json").write_text(json.dumps({"state": "failed", "error": "it was late"}))
+    (copy / "none-42" / "status.json").write_text(json.dumps(LATE))
     (copy / "none-1337" / "results.json").write_text("{")
     _, printed = written([copy], tmp_path, capsys)
     assert "none-42 has no score: it was late" in printed

@@ -20,7 +20,9 @@ def strict(line: str) -> dict:
     return json.loads(line, parse_constant=refuse)
 
 
-@given(st.lists(st.tuples(st.integers(0), st.dictionaries(st.sampled_from(["loss", "lr_scale"]), st.floats()))))
+@given(
+    st.lists(st.tuples(st.integers(0, 2**63 - 1), st.dictionaries(st.sampled_from(["loss", "lr_scale"]), st.floats())))
+)
 def test_round_trip(said):
     with TemporaryDirectory() as name:
         directory = Path(name)
