@@ -36,21 +36,28 @@ class ByteTable:
         return self.base_bytes[target].astype(np.int64) + space
 
 
+def read_model(path: Path) -> SentencePieceProcessor:
+    """The content of a SentencePiece model file, whatever the file is called. Raises UserError if it is none."""
+    model = SentencePieceProcessor()
+    try:
+        model.LoadFromSerializedProto(path.read_bytes() if path.is_file() else b"")  # a pipe would wait for a writer
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be read as a SentencePiece model") from error
+    return model
+
+
 def read_byte_table(path: Path) -> ByteTable:
     """The byte table of a SentencePiece model file. Raises UserError if it is none."""
-    try:
-        content = path.read_bytes() if path.is_file() else b""  # to read a pipe is to wait for somebody
-        return _table(SentencePieceProcessor(model_proto=content))
-    except (OSError, RuntimeError, UnicodeDecodeError, OverflowError) as error:  # the latter two: of a piece
-        raise UserError(f"{path}: cannot be read as a SentencePiece model") from error
-
-
-def _table(model: SentencePieceProcessor) -> ByteTable:
+    model = read_model(path)
     ids = range(model.vocab_size())
     boundary = [model.is_control(i) or model.is_unknown(i) or model.is_unused(i) for i in ids]
-    text = ["" if boundary[i] else model.id_to_piece(i) for i in ids]
+    try:
+        text = ["" if boundary[i] else model.id_to_piece(i) for i in ids]
+        base_bytes = np.array([1 if model.is_byte(i) else _length(text[i]) for i in ids], np.int16)
+    except (UnicodeDecodeError, OverflowError) as error:
+        raise UserError(f"{path}: a piece is no text in UTF-8, or too long ({error})") from error
     return ByteTable(
-        base_bytes=np.array([1 if model.is_byte(i) else _length(text[i]) for i in ids], np.int16),
+        base_bytes=base_bytes,
         has_leading_space=np.array([piece.startswith(SPACE) for piece in text], bool),
         is_boundary=np.array(boundary, bool),
     )
