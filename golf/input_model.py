@@ -29,9 +29,10 @@ def with_model_of(
     not fit the model that results.
     """
     theirs, tokenizer, shapes = _read(path, kind, config["codec"])
-    loops = theirs.get("num_loops")
-    few = not isinstance(loops, int) or loops <= len(shapes)  # no tensor is stored for a loop, but it takes time
-    require(few, f"{path}: claims model.num_loops={loops}, with {len(shapes)} tensors")
+    for key in ("num_layers", "num_loops"):  # each takes time and memory before there is a tensor to count
+        claimed = theirs.get(key)
+        few = not isinstance(claimed, int) or claimed <= len(shapes)
+        require(few, f"{path}: claims model.{key}={claimed}, with {len(shapes)} tensors")
     ours = config["model"]
     # A class that a file names is never built unless the configuration names it too; and by what kernels a model is
     # computed is no part of it.
@@ -42,7 +43,7 @@ def with_model_of(
     try:
         check(merged)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {printable(str(error))}") from error
     _check_fit(model, shapes, f"{' '.join(changed) or 'the configured model'} does not fit {path}")
     return merged, tokenizer
 
@@ -99,4 +100,4 @@ def _check_fit(model: Mapping[str, Any], shapes: Shapes, complaint: str) -> None
     for name in sorted({*wanted, *shapes}):
         if wanted.get(name) != shapes.get(name):
             there, here = (tuple(found[name]) if name in found else "absent" for found in (shapes, wanted))
-            raise UserError(f"{complaint}: {name} is {there} there and {here} in this model")
+            raise UserError(f"{complaint}: {printable(name)} is {there} there and {here} in this model")

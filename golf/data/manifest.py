@@ -4,6 +4,7 @@ A run holds its files against the manifest beside them. A directory without one,
 form (a cache has one, and so has the challenge's own download), is taken as it is.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -60,7 +61,7 @@ class Manifest:
         """Raises UserError if a file that is listed is missing or has another size."""
         for listed in self.files:
             path, size = self.directory / printable(listed["file"]), listed["size"]
-            require(path.is_file(), f"{path}: is missing, but {self.path} lists it; {MEND}")
+            require(os.path.isfile(path), f"{path}: is missing, but {self.path} lists it; {MEND}")
             found = path.stat().st_size
             require(found == size, f"{path}: has {found} bytes, but {self.path} says {size}; {MEND}")
 

@@ -41,7 +41,7 @@ def read_model(path: Path) -> SentencePieceProcessor:
     model = SentencePieceProcessor()
     try:
         model.LoadFromSerializedProto(path.read_bytes() if path.is_file() else b"")  # a pipe would wait for a writer
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a SentencePiece model") from error
     return model
 

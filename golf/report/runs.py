@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from golf.errors import UserError
+from golf.errors import UserError, printable
 from golf.run_files import CONFIG, read_config, read_records, read_results
 from golf.sweep import status
 from golf.tracker.jsonl import metrics_that_hold, read
@@ -95,7 +95,7 @@ def read_runs(directories: Iterable[Path]) -> tuple[list[Run], dict[Path, Withou
             else:
                 runs.append(_run(directory, results, job))
         except (UserError, OSError) as error:
-            without[directory] = Without(f"cannot be read ({error})", damaged=True)
+            without[directory] = Without(f"cannot be read ({printable(str(error))})", damaged=True)
     if not runs:
         raise UserError(f"{', '.join(map(str, asked))}: hold no run with a score; give directories of runs or sweeps")
     return sorted(runs, key=lambda run: (run.started, run.results["provenance"]["date"])), without

@@ -32,8 +32,10 @@ class Outcome:
 
 
 def fuzz(name: str, reader: Reader, seed: int, numbers: range, directory: Path) -> Iterator[tuple[int, str, float]]:
-    """Of each input its number, how it ended, and the seconds that it took. All but a UserError is raised."""
-    reader.write(directory)
+    """Of each input its number, how it ended, and the seconds that it took. All but a UserError is raised.
+
+    In the directory are the reader's valid files.
+    """
     for number in numbers:
         rng = Rng(f"{name} {seed} {number}")
         try:
@@ -69,6 +71,8 @@ def guarded(name: str, made: Path, seed: int, numbers: range, at: Any) -> None:
         scratch, directory = Path(temporary, "scratch"), Path(temporary, "input")
         scratch.mkdir(), directory.mkdir()
         reader = READERS[name][0](made, scratch)
+        reader.write(directory)
+        reader.read(directory)  # what is valid is read
         virtual = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (virtual + MEMORY,) * 2)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -93,12 +97,13 @@ def failures(name: str, made: Path, seed: int, numbers: range) -> list[int]:
     failed: list[int] = []
     context = multiprocessing.get_context("fork")
     while numbers:
-        at = context.Value("q", numbers.start)
+        at = context.Value("q", -1)
         process = context.Process(target=guarded, args=(name, made, seed, numbers, at))
         process.start()
         process.join()
         if process.exitcode == 0:
             break
+        assert at.value >= 0, f"{name}: what is valid is refused"
         print(f"{name}: number {at.value} ended the process with {process.exitcode}", file=sys.stderr, flush=True)
         failed.append(at.value)
         numbers = range(at.value + 1, numbers.stop)

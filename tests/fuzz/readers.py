@@ -116,7 +116,7 @@ def _input_artifact(made: Path, scratch: Path) -> Reader:
         model = other_model(rng, whole.model)
         try:
             write_artifact(path, whole.state, model=model, tokenizer_sha256=whole.tokenizer_sha256, codec=NO_CODEC)
-        except (UserError, UnicodeError, TypeError, AttributeError):  # nobody could write it like this
+        except (UserError, ValueError, TypeError, AttributeError):  # nobody could write it like this
             put(path, other_bytes(rng, content))
 
     write_artifact(
@@ -251,7 +251,7 @@ def _data(made: Path, scratch: Path) -> Reader:
             found.check_sizes()
             found.check_tokenizer(tokenizer, found.tokenizer["sha256"])
             for path in (*train, *val):
-                found.check_shard(path, "00")
+                found.check_shard(path, sha256(path))
 
     return Reader({"manifest.json": manifest, **content}, ("manifest.json",), read)
 
@@ -351,26 +351,24 @@ def _script(made: Path, scratch: Path) -> Reader:
     def damage(rng: Rng, path: Path, content: bytes) -> None:
         kind = rng.random()
         text = program(sources, config)
+        head, *lines = text.split("\n")
         if kind < 0.3:
-            text = program(sources, other_json(rng, config))
+            lines[1] = "C=" + json.dumps(other_json(rng, config), ensure_ascii=False, separators=(",", ":"))
         elif kind < 0.5:
             name = rng.choice(list(sources))
-            text = program({**sources, name: other_bytes(rng, sources[name].encode()).decode(errors="replace")}, config)
+            other = other_bytes(rng, sources[name].encode()).decode(errors="replace")
+            lines[0] = program({**sources, name: other}, config).split("\n")[1]
         elif kind < 0.7:
-            head, *lines = text.split("\n")
             at = rng.randrange(len(lines))
-            lines[at] = rng.choice(
-                ["C=" + "[" * 10**6, "M=" + "{}," * 10**6, "C={" + '"a":[' * 10**5, "", lines[at] * 9]
-            )
-            text = "\n".join([head, *lines])
-        elif kind < 0.8:
-            text = "\0" * 10**8
+            deep = ["C=" + "[" * 10**6, "M=" + "{}," * 10**6, "C={" + '"a":[' * 10**5]
+            lines[at] = rng.choice([*deep, "", lines[at] * 9])
+        elif kind < 0.75:
+            lines = ["\0" * 10**8]
         else:
             spoil(rng, path, content)
             return
-        packed = lzma.compress(
-            text.encode(errors="surrogatepass"), lzma.FORMAT_ALONE, filters=[{**FILTER, "preset": 0}]
-        )
+        data = "\n".join([head, *lines]).encode(errors="surrogatepass")
+        packed = lzma.compress(data, lzma.FORMAT_ALONE, filters=[{**FILTER, "preset": 0}])
         put(path, SELF_EXTRACTING % b85encode(packed))
 
     return Reader(files, ("train_gpt.py",), _verify, seal=_seal_submission, damage=damage)
