@@ -2,7 +2,6 @@
 
 import faulthandler
 import multiprocessing
-import os
 import resource
 import sys
 import tempfile
@@ -66,7 +65,6 @@ def judge(reader: Reader, directory: Path) -> str:
 
 def guarded(name: str, made: Path, seed: int, numbers: range, at: Any) -> None:
     """Fuzz with limited memory and time, and print what came of it."""
-    os.environ["XDG_CACHE_HOME"] = str(made / "cache")
     with tempfile.TemporaryDirectory() as temporary:
         scratch, directory = Path(temporary, "scratch"), Path(temporary, "input")
         scratch.mkdir(), directory.mkdir()

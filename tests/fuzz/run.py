@@ -7,6 +7,7 @@ reader, the seed and its number: `--reader NAME --start NUMBER --count 1` gives 
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -28,7 +29,8 @@ def main() -> int:
     options = parser.parse_args()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
-        made = options.made or Path(temporary)
+        os.environ["XDG_CACHE_HOME"] = str(Path(temporary, "cache"))
+        made = options.made or Path(temporary, "made")
         if not (made / "submission").exists():
             from submit.tiny import make
 
