@@ -135,7 +135,7 @@ def requirements(sources: Mapping[str, str], versions: Mapping[str, str | None])
 
     Optional ones are needed if `versions` has them: they were there when the script ran.
     """
-    named = {name for source in sources.values() for name in _imported(source)}
+    named = {name for source in sources.values() for name in imported(source)}
     distributions = packages_distributions()
     there = {name for name, found in versions.items() if found} | (distributions.keys() - OPTIONAL)
     needed = {distributions.get(name, [name])[0] for name in named & there}
@@ -146,7 +146,7 @@ def requirements(sources: Mapping[str, str], versions: Mapping[str, str | None])
     ]
 
 
-def _imported(source: str) -> set[str]:
+def imported(source: str) -> set[str]:
     """Top-level names of what a minified module imports; from its text, since the syntax tree of somebody else's module
     could fill the memory."""
     found = [names for pair in IMPORT.findall(source) for names in pair]

@@ -363,7 +363,7 @@ def _script(made: Path, scratch: Path) -> Reader:
             deep = ["C=" + "[" * 10**6, "M=" + "{}," * 10**6, "C={" + '"a":[' * 10**5]
             lines[at] = rng.choice([*deep, "", lines[at] * 9])
         elif kind < 0.75:
-            lines = ["\0" * 10**8]
+            lines = ["\0" * 10**7]
         else:
             spoil(rng, path, content)
             return
