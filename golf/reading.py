@@ -1,7 +1,7 @@
 """Files that others may have written: read within bounds, or refused in one line.
 
 JSON is read strictly: a regular file of bounded size, in UTF-8, without NaN, with integers that 64 bits hold,
-nested MAX_DEPTH deep at most, and of the form that the reader counts on: an annotation of golf.config.types.
+nested MAX_DEPTH deep at most, and of the form that the reader counts on: an annotation of golf.annotations.
 """
 
 import json
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, get_type_hints, is_typeddict
 
-from golf.config.types import describe, matches, show
+from golf.annotations import describe, matches, show
 from golf.errors import UserError, printable, require
 
 MAX_BYTES = 1 << 24  # takes at most some thirty times as much memory

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 CORE = (
+    "golf.annotations",
     "golf.artifact",
     "golf.atomic",
     "golf.build",
@@ -28,6 +29,7 @@ CORE = (
     "golf.model",
     "golf.optim",
     "golf.quantizer",
+    "golf.reading",
     "golf.replay",
     "golf.resume.adapting",
     "golf.resume.clock",

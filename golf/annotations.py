@@ -1,4 +1,4 @@
-"""Does a value from YAML fit a type annotation?
+"""Does a value from YAML or JSON fit a type annotation?
 
 The annotations are int, float, bool, str, None, Any, Literal[...], list[X], dict[str, X], TypedDicts, whose values may
 have keys that they do not name, and unions of them.
