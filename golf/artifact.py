@@ -43,7 +43,7 @@ from golf.container import (
     to_json,
     write_container,
 )
-from golf.errors import Diverged, UserError
+from golf.errors import Diverged, UserError, excerpt
 
 BUILT_IN_CODECS = {
     "brotli": "golf.codec.brotli.Brotli",
@@ -127,9 +127,10 @@ def read_artifact(path: Path, *, codec: Mapping[str, Any] | None = None) -> Arti
     never what the file says. Raises ArtifactError, which names the file and the field.
     """
     try:
+        require(path.is_file() or not path.exists(), "no regular file")  # to read a pipe is to wait for somebody
         return _read(path, codec)
     except ArtifactError as error:
-        raise type(error)(f"{path}: {_one_line(str(error))}") from error
+        raise type(error)(f"{path}: {excerpt(str(error), MAX_MESSAGE)}") from error
     except OSError as error:
         raise ArtifactError(f"{path}: {error.strerror}") from error
 
@@ -142,11 +143,6 @@ def bytes_per_tensor(state: State) -> dict[str, float]:
         else 2.0 * tensor.numel()
         for name, tensor in state.items()
     }
-
-
-def _one_line(problem: str) -> str:
-    """What quotes the file is cut, and has nothing in it that a terminal obeys."""
-    return "".join(char if char.isprintable() else "?" for char in problem[:MAX_MESSAGE])
 
 
 def _entropy(codes: torch.Tensor) -> float:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from golf.atomic import replacing
 from golf.errors import UserError
+from golf.tensor_file import load_tensors
 
 
 class Checkpoint(TypedDict):
@@ -31,10 +32,7 @@ def read_checkpoint(path: Path, device: str) -> Checkpoint:
 
     Raises UserError if the file is none.
     """
-    try:
-        checkpoint = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # by the damage: UnpicklingError, RuntimeError, KeyError, EOFError, …
-        raise UserError(f"{path}: cannot be read as a checkpoint ({type(error).__name__})") from error
+    checkpoint = load_tensors(path, device, "a checkpoint")
     if not _is_checkpoint(checkpoint):
         raise UserError(f"{path}: is no checkpoint of this program")
     return checkpoint

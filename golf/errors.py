@@ -63,3 +63,8 @@ def one_line(error: BaseException) -> str:
     """Its message in one line, after its kind if it is not meant for the user."""
     message = " ".join(str(error).split())
     return message if isinstance(error, UserError) else f"{type(error).__name__}: {message}"
+
+
+def excerpt(text: str, most: int = 500) -> str:
+    """At most so many characters of it, in one line and without what a terminal obeys: it may quote a file."""
+    return "".join(char if char.isprintable() else "?" for char in text[:most])

@@ -1,16 +1,18 @@
 """The model that an input file holds: checkpoints and artifacts say which, a configuration need not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from golf.artifact import Quantized, read_artifact
 from golf.build import build
 from golf.checkpoint import read_checkpoint
 from golf.config.check import check
-from golf.errors import UserError
+from golf.errors import UserError, excerpt, require
 from golf.run_files import CHECKPOINT
 
 Shapes = Mapping[str, torch.Size]
@@ -27,6 +29,10 @@ def with_model_of(
     not fit the model that results.
     """
     theirs, tokenizer, shapes = _read(path, kind, config["codec"])
+    for key in ("num_layers", "num_loops"):  # each takes time and memory before there is a tensor to count
+        claimed = theirs.get(key)
+        few = not isinstance(claimed, int) or claimed <= len(shapes)
+        require(few, f"{path}: claims model.{key}={claimed}, with {len(shapes)} tensors")
     ours = config["model"]
     # A class that a file names is never built unless the configuration names it too; and by what kernels a model is
     # computed is no part of it.
@@ -37,7 +43,7 @@ def with_model_of(
     try:
         check(merged)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {excerpt(str(error))}") from error
     _check_fit(model, shapes, f"{' '.join(changed) or 'the configured model'} does not fit {path}")
     return merged, tokenizer
 
@@ -64,10 +70,34 @@ def _read(path: Path, kind: str, codec: Mapping[str, Any]) -> tuple[dict[str, An
     return artifact.model, artifact.tokenizer_sha256, shapes
 
 
+@contextmanager
+def _of_at_most(tensors: int, complaint: str) -> Iterator[None]:
+    """Around the building of a model for so many stored tensors, of which a file may claim any number of layers.
+
+    Raises UserError as soon as the model has more parameters, and for sizes that make no sense.
+    """
+    left = tensors
+
+    def count(*_: object) -> None:
+        nonlocal left
+        left -= 1
+        require(left >= 0, f"{complaint}: this model has more than the {tensors} tensors there")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    except UserError:
+        raise
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{complaint}: this model cannot be built ({excerpt(str(error))})") from error
+    finally:
+        handle.remove()
+
+
 def _check_fit(model: Mapping[str, Any], shapes: Shapes, complaint: str) -> None:
-    with torch.device("meta"):
+    with _of_at_most(len(shapes), complaint), torch.device("meta"):
         wanted = {name: tensor.shape for name, tensor in build(model).state_dict().items()}
     for name in sorted({*wanted, *shapes}):
         if wanted.get(name) != shapes.get(name):
             there, here = (tuple(found[name]) if name in found else "absent" for found in (shapes, wanted))
-            raise UserError(f"{complaint}: {name} is {there} there and {here} in this model")
+            raise UserError(f"{complaint}: {excerpt(name)} is {there} there and {here} in this model")

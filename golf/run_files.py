@@ -1,21 +1,14 @@
 """The files of one run: where a stage finds its inputs and puts its output (README: What a run leaves)."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from golf.atomic import write_json
-from golf.errors import UserError, require
+from golf.errors import UserError, excerpt, require
+from golf.forms import RESULT_OF, Config, Record, Results, TrainConfig
+from golf.reading import read_json, read_yaml, shaped
 
 CHECKPOINT, ARTIFACT, RESULTS, CONFIG = "checkpoint.pt", "artifact.golf", "results.json", "config.yaml"
-# Of a stage's record: what it read and wrote, what it was configured to do, who did it, how often it was cut off and
-# resumed, and what came out.
-RECORD_KEYS = frozenset(
-    (
-        *("stage", "key", "seconds", "resumed", "peak_memory_bytes"),
-        *("inputs", "output", "config", "choices", "provenance", "result"),
-    )
-)
 
 
 class RunFiles:
@@ -57,15 +50,12 @@ class RunFiles:
         if found is None:
             return None
         try:
-            record = json.loads(found.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{found}: cannot be read as JSON ({error}); remove it to go on without it") from error
-        whole = isinstance(record, dict) and record.keys() == RECORD_KEYS
-        require(whole, f"{found}: is no record of a stage of this version; remove it to go on without it")
-        return record
+            return record_at(found)
+        except UserError as error:
+            raise UserError(f"{error}; remove it to go on without it") from error
 
     def write_record(self, record: dict[str, Any]) -> None:
-        assert record.keys() == RECORD_KEYS
+        assert record.keys() == Record.__required_keys__
         write_json(self.path(record_name(record["stage"])), record)
 
 
@@ -74,11 +64,26 @@ def record_name(stage: str) -> str:
     return f"{stage}.json"
 
 
+def record_at(path: Path) -> dict[str, Any]:
+    """A record of a stage, which has the name of the file. Raises UserError if it is none of this version."""
+    record = read_json(path, Record)
+    check_record(record, path, path.stem)
+    return record
+
+
+def check_record(record: dict[str, Any], path: Path, stage: str) -> None:
+    """Raises UserError unless a record is that of the stage, in what depends on the stage."""
+    known = record["stage"] == stage and stage in RESULT_OF
+    require(known, f"{path}: is no record of the stage {excerpt(stage)}")
+    shaped(record["result"], f"{path}: result", RESULT_OF[stage])
+    shaped(record["config"], f"{path}: config", TrainConfig if stage == "train" else dict[str, Any])
+
+
 def read_records(directory: Path) -> list[dict[str, Any]]:
-    """The records of the stages that a run directory holds, in the order of writing."""
-    found = sorted(directory.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    contents = [json.loads(path.read_text(encoding="utf-8")) for path in found]
-    return [content for content in contents if isinstance(content, dict) and content.keys() == RECORD_KEYS]
+    """The records of the stages that a run directory holds, in the order of writing. Raises UserError if one cannot be
+    read."""
+    found = [path for stage in RESULT_OF if (path := directory / record_name(stage)).exists()]
+    return [record_at(path) for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
 
 
 def runs_of_sweep(directory: Path) -> list[Path]:
@@ -88,6 +93,11 @@ def runs_of_sweep(directory: Path) -> list[Path]:
 
 
 def read_results(directory: Path) -> dict[str, Any] | None:
-    """The content of results.json of a run directory, or None without it."""
+    """The content of results.json of a run directory, or None without it. Raises UserError if it cannot be read."""
     path = directory / RESULTS
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return read_json(path, Results) if path.exists() else None
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The content of config.yaml of a run directory. Raises UserError if it cannot be read."""
+    return read_yaml(directory / CONFIG, Config)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 CORE = (
+    "golf.annotations",
     "golf.artifact",
     "golf.atomic",
     "golf.build",
@@ -29,6 +30,7 @@ CORE = (
     "golf.model",
     "golf.optim",
     "golf.quantizer",
+    "golf.reading",
     "golf.replay",
     "golf.resume.adapting",
     "golf.resume.clock",

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from golf import plots
 from golf.events import Job, Listener
-from golf.run_files import RECORD_KEYS, RunFiles
+from golf.run_files import RunFiles
 from golf.tracker.jsonl import JsonLines
 
 SIZES = {
@@ -19,6 +19,30 @@ SIZES = {
     "blocks.0.attn_scale": 100.0,
     "blocks.0.mlp.fc.weight": 2000.0,
     "blocks.10.resid_mix": 50.0,
+}
+
+RESULT = {"artifact_bytes": 1, "seconds": {"quantize": 1.0, "pack": 1.0}}
+DATA = {"tokenizer": {"file": "", "sha256": "", "vocab_size": 1}, "train": [], "val": [], "val_tokens": None}
+PROVENANCE = {
+    "git": None,
+    "code_sha256": "",
+    "data": DATA,
+    "versions": {},
+    "device": {"name": ""},
+    "date": "",
+    "ranks": 1,
+}
+RECORD = {
+    "stage": "quantize",
+    "key": "",
+    "seconds": 1.0,
+    "resumed": 0,
+    "peak_memory_bytes": 0,
+    "inputs": {},
+    "output": None,
+    "config": {},
+    "choices": {},
+    "provenance": PROVENANCE,
 }
 
 
@@ -35,12 +59,12 @@ def directory(tmp_path):
     for chunk in range(3):
         listener.metrics("ttt", chunk, val_bpb=1.5 - chunk / 10, val_loss=3.0, lr=0.005)
     listener.finish(None)
-    write_sizes(tmp_path, {"bytes_per_tensor": SIZES})
+    write_sizes(tmp_path, SIZES)
     return tmp_path
 
 
-def write_sizes(directory, result):
-    RunFiles(directory, None).write_record(dict.fromkeys(RECORD_KEYS) | {"stage": "quantize", "result": result})
+def write_sizes(directory, sizes):
+    RunFiles(directory, None).write_record({**RECORD, "result": {**RESULT, "bytes_per_tensor": sizes}})
 
 
 @pytest.fixture

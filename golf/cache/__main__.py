@@ -1,14 +1,14 @@
 """`golf cache`: what the cache of stages holds, and making it smaller."""
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
 from golf.cache.entries import Entry, user_cache
 from golf.cache.prune import held, prune
-from golf.cache.stage_cache import RECORD
+from golf.cache.stage_cache import stage_of
+from golf.command import exit_code
 from golf.run_files import read_records, runs_of_sweep
 from golf.terminal import print_error, printable
 
@@ -26,7 +26,7 @@ def main() -> int:
     root = user_cache(arguments.directory, "stages")
     if arguments.command == "list":
         for entry in held(root):
-            stage = json.loads((entry.path / RECORD).read_text())["stage"] if (entry.path / RECORD).exists() else "?"
+            stage = stage_of(entry.path)
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
             print(printable(f"{entry.path.name[:12]}  {stage:<9} {entry.size / 1e6:10.1f} MB  used {used}"))
         print(printable(f"{sum(entry.size for entry in held(root)) / 1e9:.2f} GB in {root}"))
@@ -47,4 +47,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

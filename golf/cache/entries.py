@@ -1,7 +1,6 @@
 """Directories that are expensive to make, made once and kept under a key of their content."""
 
 import fcntl
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,9 @@ from pathlib import Path
 
 from golf.atomic import replacing_directory, write_json
 from golf.data.digest import sha256
+from golf.errors import UserError
 from golf.paths import expanded
+from golf.reading import read_json
 
 MANIFEST = "manifest.json"
 
@@ -23,9 +24,11 @@ class Entry:
 
     def is_whole(self) -> bool:
         try:
-            manifest = json.loads((self.path / MANIFEST).read_text())
-            return all(sha256(self.path / name) == digest for name, digest in manifest.items())
-        except (OSError, ValueError):
+            manifest = read_json(self.path / MANIFEST, dict[str, str])
+            files = {self.path / name: digest for name, digest in manifest.items()}
+            inside = all(path.parent == self.path and path.is_file() for path in files)
+            return inside and all(sha256(path) == digest for path, digest in files.items())
+        except (OSError, UserError):
             return False
 
     def fill(self, build: Callable[[Path], None]) -> None:

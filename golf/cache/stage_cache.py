@@ -14,10 +14,14 @@ from golf.atomic import replacing, write_json
 from golf.cache.entries import Entry, claimed, user_cache
 from golf.cache.prune import prune
 from golf.disk import room_for
-from golf.errors import UserError, one_line, require
+from golf.errors import UserError, excerpt, one_line, require
 from golf.events import Listener
+from golf.forms import Computed
+from golf.reading import MAX_SHOWN, read_json
+from golf.run_files import check_record
 
 RECORD, SAID = "record.json", "said.json"
+MAX_SAID = 1 << 28  # bytes: a long training says much
 
 
 class NoCache:
@@ -92,17 +96,54 @@ def serve(entry: Entry, output: Path | None, events: Listener) -> dict[str, Any]
     if not entry.is_whole():
         return None
     try:
-        record, said = (json.loads((entry.path / name).read_text(encoding="utf-8")) for name in (RECORD, SAID))
-        if output is not None:
-            with room_for(output), replacing(output) as temporary:
-                _link(entry.path / output.name, temporary)
-    except (OSError, ValueError) as error:
-        events.event("cache_not_used", directory=str(entry.path), reason=one_line(error))
+        record, said = read_entry(entry.path), read_said(entry.path)
+        made = None if output is None else entry.path / output.name
+        require(made is None or made.is_file(), f"{made}: is missing")
+    except UserError as error:
+        events.event("cache_not_used", directory=str(entry.path), reason=str(error))
         return None
+    if output is not None and made is not None:
+        with room_for(output), replacing(output) as temporary:
+            _link(made, temporary)
     with suppress(OSError):  # of a cache that somebody else looks after
         os.utime(entry.path)  # used now
     tell(said, events)
     return record
+
+
+def stage_of(directory: Path) -> str:
+    """The stage whose entry the directory is, or `?` if nobody knows."""
+    try:
+        return read_entry(directory)["stage"]
+    except UserError:
+        return "?"
+
+
+def read_entry(directory: Path) -> dict[str, Any]:
+    """The record in an entry's directory. Raises UserError if it cannot be read."""
+    path = directory / RECORD
+    record = read_json(path, Computed)
+    check_record(record, path, record["stage"])
+    return record
+
+
+def read_said(directory: Path) -> list[Any]:
+    """What a Recorder heard, from an entry's directory. Raises UserError if it cannot be read."""
+    path = directory / SAID
+    said = read_json(path, list[list[Any]], MAX_SAID, allow_nan=True)
+    for line in said:
+        require(_is_said(line), f"{path}: {excerpt(str(line), MAX_SHOWN)} is nothing that a stage says")
+    return said
+
+
+def _is_said(line: list[Any]) -> bool:
+    if len(line) != 4 or not isinstance(line[1], str) or not isinstance(line[3], dict):
+        return False
+    kind, _, step, values = line
+    if kind == "event":
+        return step is None and not {"self", "name"} & values.keys()
+    numbers = all(type(value) in (int, float) for value in values.values())
+    return kind == "metrics" and type(step) is int and numbers and not {"self", "stage", "step"} & values.keys()
 
 
 def _link(source: Path, target: Path) -> None:

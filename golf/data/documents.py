@@ -27,6 +27,6 @@ def _text(line: bytes, name: str) -> str:
     try:
         text: str = json.loads(line)["text"]
         text.encode()  # JSON can write half a character
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f'{name}: is no JSON object whose "text" is a text in UTF-8') from error
     return text

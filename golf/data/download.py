@@ -4,7 +4,6 @@ All is fetched into a folder of its own in the directory, verified there, and mo
 come, after the manifest: so no run ever takes a part of the data for the whole.
 """
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -21,6 +20,7 @@ from golf.data.manifest import Manifest, read_manifest, shard_entry, tokenizer_e
 from golf.data.published import published
 from golf.errors import UserError, require
 from golf.events import Listener
+from golf.reading import read_json
 
 STAGING = ".download"
 CONNECTIONS = 4
@@ -130,12 +130,12 @@ def _stated(source: Source, repository: Repository, staging: Path) -> dict[str, 
     path = staging / Path(source.manifest).name
     repository.fetch(repository.file(source.manifest), path, Event())
     try:
-        datasets = json.loads(path.read_text(encoding="utf-8"))["datasets"]
+        datasets = read_json(path)["datasets"]
         stats: dict[str, Any] = next(
             (entry["stats"] for entry in datasets if entry["name"] == Path(source.shards).name), {}
         )
         return {key: int(stats[key]) for key in stats if key in STATED}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, UserError) as error:
         raise UserError(
             f"{repository.name}: {source.manifest} cannot be understood ({error!r}); "
             "manifest: null in conf/download.yaml does without it"

@@ -4,20 +4,34 @@ A run holds its files against the manifest beside them. A directory without one,
 form (a cache has one, and so has the challenge's own download), is taken as it is.
 """
 
-import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from golf.atomic import write_json
 from golf.data.digest import sha256
 from golf.data.shard import shard_length
 from golf.data.tokenizer import read_byte_table
-from golf.errors import UserError, require
+from golf.errors import UserError, excerpt, require
+from golf.reading import read_json, shaped
 
 MANIFEST = "manifest.json"
 FORMAT = "golf.data 1"
 MEND = "fetch or build the data again, or delete the manifest if the files are meant to differ"
+
+
+class Listed(TypedDict):
+    file: str
+    size: int
+    sha256: str
+
+
+class Content(TypedDict):
+    source: dict[str, Any]
+    tokenizer: Listed
+    train: list[Listed]
+    val: list[Listed]
 
 
 @dataclass(frozen=True)
@@ -46,8 +60,8 @@ class Manifest:
     def check_sizes(self) -> None:
         """Raises UserError if a file that is listed is missing or has another size."""
         for listed in self.files:
-            path, size = self.directory / listed["file"], listed["size"]
-            require(path.is_file(), f"{path}: is missing, but {self.path} lists it; {MEND}")
+            path, size = self.directory / excerpt(listed["file"]), listed["size"]
+            require(os.path.isfile(path), f"{path}: is missing, but {self.path} lists it; {MEND}")
             found = path.stat().st_size
             require(found == size, f"{path}: has {found} bytes, but {self.path} says {size}; {MEND}")
 
@@ -62,24 +76,23 @@ class Manifest:
         self._require_same(path, digest, self.tokenizer["sha256"])
 
     def _require_same(self, path: Path, digest: str, listed: str) -> None:
-        require(digest == listed, f"{path}: has SHA-256 {digest}, but {self.path} says {listed}; {MEND}")
+        require(digest == listed, f"{path}: has SHA-256 {digest}, but {self.path} says {excerpt(listed)}; {MEND}")
 
 
 def read_manifest(directory: Path) -> Manifest | None:
     """None if there is none of this form. Raises UserError if it is damaged."""
     path = directory / MANIFEST
+    if not path.exists():
+        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
             return None
-        manifest = Manifest(directory, **content)
-        for listed in manifest.files:
-            listed["file"], listed["size"], listed["sha256"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read as the manifest of a data directory ({error!r}); {MEND}") from error
-    return manifest
+        shaped(content, str(path), Content)
+    except UserError as error:
+        why = str(error).removeprefix(f"{path}: ")
+        raise UserError(f"{path}: cannot be read as the manifest of a data directory ({why}); {MEND}") from error
+    return Manifest(directory, **{key: content[key] for key in Content.__required_keys__})
 
 
 def shard_entry(path: Path, digest: str | None = None) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def read_shard(path: Path) -> np.ndarray:
 
 def shard_length(path: Path) -> int:
     """The number of tokens of a shard. Raises UserError if the file is no whole shard."""
+    require(path.is_file() or not path.exists(), f"{path}: is no regular file")
     try:
         size, header = path.stat().st_size, np.fromfile(path, "<i4", 3)
     except OSError as error:

@@ -55,8 +55,8 @@ def read_model(path: Path) -> SentencePieceProcessor:
     """The content of a SentencePiece model file, whatever the file is called. Raises UserError if it is none."""
     model = SentencePieceProcessor()
     try:
-        model.LoadFromSerializedProto(path.read_bytes())
-    except (OSError, RuntimeError) as error:
+        model.LoadFromSerializedProto(path.read_bytes() if path.is_file() else b"")  # a pipe would wait for a writer
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a SentencePiece model") from error
     return model
 
@@ -66,9 +66,13 @@ def read_byte_table(path: Path) -> ByteTable:
     model = read_model(path)
     ids = range(model.vocab_size())
     boundary = [model.is_control(i) or model.is_unknown(i) or model.is_unused(i) for i in ids]
-    text = ["" if boundary[i] else model.id_to_piece(i) for i in ids]
+    try:
+        text = ["" if boundary[i] else model.id_to_piece(i) for i in ids]
+        base_bytes = np.array([1 if model.is_byte(i) else _length(text[i]) for i in ids], np.int16)
+    except (UnicodeDecodeError, OverflowError) as error:
+        raise UserError(f"{path}: a piece is no text in UTF-8, or too long ({error})") from error
     return ByteTable(
-        base_bytes=np.array([1 if model.is_byte(i) else _length(text[i]) for i in ids], np.int16),
+        base_bytes=base_bytes,
         has_leading_space=np.array([piece.startswith(SPACE) for piece in text], bool),
         is_boundary=np.array(boundary, bool),
         space=tuple(model.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE.encode()),  # of no bytes: the unknown id

@@ -7,9 +7,11 @@ from pathlib import Path
 from golf.command import exit_code, extra
 from golf.paths import expanded
 
+CODES = "Exit code 0: every run was read; 1: one could not be, and the others are reported; 2: there is no report."
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="golf report", description=__doc__)
+    parser = argparse.ArgumentParser(prog="golf report", description=__doc__, epilog=CODES)
     parser.add_argument("directories", nargs="+", type=Path, help="of sweeps or runs; all below them is found")
     parser.add_argument("--reference", help="the variant that the others are compared with (default: the first one)")
     parser.add_argument("--metric", choices=["val_bpb", "val_loss"], default="val_bpb", help="what is compared")
@@ -23,7 +25,7 @@ def main() -> int:
 def _report(arguments: argparse.Namespace) -> int:
     with extra("report"):
         from golf.report.compare import report
-    report(
+    all_read = report(
         arguments.directories,
         reference=arguments.reference,
         metric=arguments.metric,
@@ -31,7 +33,7 @@ def _report(arguments: argparse.Namespace) -> int:
         output=arguments.output,
         wandb=arguments.wandb,
     )
-    return 0
+    return 0 if all_read else 1
 
 
 if __name__ == "__main__":

@@ -8,17 +8,30 @@ can tell whether the same text was scored. In record.json, which lies beside thi
 challenge's own figure: 0.005 nats per token of SP8192 on FineWeb are 0.00194 bits per byte.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
-from golf.errors import UserError
+from golf.errors import UserError, require
 from golf.limits import RECORD_MARGIN_NATS
+from golf.reading import read_json
 from golf.report.runs import Run
 
 RECORD = Path(__file__).parent / "record.json"
+
+
+class Score(TypedDict):
+    val_bpb: float
+
+
+class Content(TypedDict):
+    name: str
+    bytes_per_token: float
+    tokenizer_sha256: str | None
+    val_targets: int | None
+    seeds: dict[str, Score]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +60,10 @@ class Baseline:
 def read_baseline(path: Path) -> Baseline:
     """Raises UserError if the file cannot be read or does not say what a baseline has to."""
     try:
-        baseline = Baseline(**json.loads(path.read_text(encoding="utf-8")))
-        well = len(baseline.scores) > 0 and baseline.margin > 0
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
-        raise UserError(f"{path}: is no baseline ({error}); golf/report/baseline.py shows its form") from error
-    if not well:
-        raise UserError(f"{path}: a baseline needs a seed, and bytes_per_token above 0")
-    return baseline
+        content = read_json(path, Content)
+    except UserError as error:
+        why = str(error).removeprefix(f"{path}: ")
+        raise UserError(f"{path}: is no baseline ({why}); golf/report/baseline.py shows its form") from error
+    well = len(content["seeds"]) > 0 and content["bytes_per_token"] > 0
+    require(well, f"{path}: a baseline needs a seed, and bytes_per_token above 0")
+    return Baseline(**{key: content[key] for key in Content.__required_keys__})

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -34,12 +35,14 @@ def report(
     baseline: str | None,
     output: Path,
     wandb: bool,
-) -> None:
+) -> bool:
     """Print the tables, write report.html and the PNGs into `output`, and with `wandb` log the differences to W&B.
 
     reference: a variant's name, as the tables show it, or None for the first one that ran. metric: val_bpb or val_loss.
-    baseline: a file (see golf.report.baseline), `record`, or None. Raises UserError for what cannot be compared.
+    baseline: a file (see golf.report.baseline), `record`, or None. Returns whether every run could be read. Raises
+    UserError for what cannot be compared, and if `output` cannot be written.
     """
+    require_writable(output)
     runs, without = read_runs(directories)
     if wandb:
         tracked = runs[0].tracker["_target_"] == WANDB
@@ -78,6 +81,18 @@ def report(
         deltas = [{"variant": name, **about, **asdict(difference)} for name, difference in known.items()]
         log_deltas(deltas, output, runs[0].tracker)
     console.print(plain_text(quote(output / "report.html")), soft_wrap=True)
+    return not any(why.damaged for why in without.values())
+
+
+def require_writable(directory: Path) -> None:
+    """Raise UserError unless files can be written to a directory, which need not be there; it is not made."""
+    path = directory.absolute()
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    try:
+        with TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UserError(f"--output {directory}: cannot be written ({error.strerror}); give another") from error
 
 
 def why_bits_per_byte(runs: Sequence[Run]) -> str:

@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from golf.report.baseline import Baseline
-from golf.report.runs import Run, differing
+from golf.report.runs import Run, Without, differing
 from golf.shell import quote
 
 LONGEST = 64  # of a value that is told
 
 
-def flags(variants: Mapping[str, Sequence[Run]], without: Mapping[Path, str], baseline: Baseline | None) -> list[str]:
+def flags(
+    variants: Mapping[str, Sequence[Run]], without: Mapping[Path, Without], baseline: Baseline | None
+) -> list[str]:
     """One line for each thing that a reader has to know."""
     runs = [run for of_variant in variants.values() for run in of_variant]
     return [
-        *(f"{quote(directory)} has no score: {why}" for directory, why in without.items()),
+        *(f"{quote(directory)} has no score: {why.reason}" for directory, why in without.items()),
         *_twice(variants),
         *_different(runs),
         *_unknown(runs),

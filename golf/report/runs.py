@@ -6,23 +6,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import yaml
-
-from golf.errors import UserError
-from golf.run_files import CONFIG, read_records, read_results
+from golf.errors import UserError, excerpt
+from golf.run_files import CONFIG, read_config, read_records, read_results
 from golf.sweep import status
-from golf.tracker.jsonl import read, read_metrics
+from golf.tracker.jsonl import metrics_that_hold, read
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run that came to an end. `records`: of the stages that made its score, by name, as far as they are there."""
+    """One run that came to an end, all that it left read and found to be of its form.
+
+    records: of the stages that made its score, by name, as far as they are there; tracker: the configuration of the
+    tracker; lines: of metrics.jsonl; started: as its job's status says, in seconds since 1970.
+    """
 
     directory: Path
     results: Mapping[str, Any]
     records: Mapping[str, Mapping[str, Any]]
+    tracker: Mapping[str, Any]
+    lines: Sequence[dict[str, Any]]
+    started: float
 
     @property
     def seed(self) -> int:
@@ -35,11 +40,6 @@ class Run:
         """What made the score: the configuration of each group, as the stages that used it were given it."""
         return {group: value for record in self.records.values() for group, value in record["config"].items()}
 
-    @cached_property
-    def tracker(self) -> dict[str, Any]:
-        """The configuration of the tracker."""
-        return yaml.safe_load((self.directory / CONFIG).read_text(encoding="utf-8"))["tracker"]
-
     @property
     def scored_on(self) -> dict[str, Any]:
         """The tokens that were scored: digests of tokenizer and validation shards, and how many."""
@@ -49,7 +49,7 @@ class Run:
     @cached_property
     def val_targets(self) -> int | None:
         """How many tokens were scored."""
-        found = [line["val"] for line in read(self.directory) if line["kind"] == "event" and line["name"] == "data"]
+        found = [line.get("val") for line in self.lines if line["kind"] == "event" and line["name"] == "data"]
         return found[-1] if found else None
 
     @property
@@ -64,10 +64,17 @@ class Run:
 
     @cached_property
     def _metrics(self) -> list[dict[str, Any]]:
-        return read_metrics(self.directory)
+        return metrics_that_hold(self.lines)
 
 
-def read_runs(directories: Iterable[Path]) -> tuple[list[Run], dict[Path, str]]:
+class Without(NamedTuple):
+    """Why a run has no score. `damaged`: what it left cannot be read."""
+
+    reason: str
+    damaged: bool
+
+
+def read_runs(directories: Iterable[Path]) -> tuple[list[Run], dict[Path, Without]]:
     """The runs with a score in or below the directories, the first that started first, and why others have none.
 
     Raises UserError if there are none.
@@ -82,36 +89,36 @@ def read_runs(directories: Iterable[Path]) -> tuple[list[Run], dict[Path, str]]:
     runs, without = [], {}
     for directory in sorted(found):
         try:
-            results = read_results(directory)
-            if results is not None and results["val_bpb"] is not None:
-                runs.append(Run(directory, results, _records(directory, results)))
+            results, job = read_results(directory), status.load(directory)
+            if results is None or results["val_bpb"] is None or results["val_loss"] is None:
+                without[directory] = Without(_why(results, job), damaged=False)
             else:
-                without[directory] = _why(directory, results)
-        except (ValueError, OSError, KeyError) as error:
-            without[directory] = f"cannot be read ({error})"
+                runs.append(_run(directory, results, job))
+        except (UserError, OSError) as error:
+            without[directory] = Without(f"cannot be read ({excerpt(str(error))})", damaged=True)
     if not runs:
         raise UserError(f"{', '.join(map(str, asked))}: hold no run with a score; give directories of runs or sweeps")
-    return sorted(runs, key=_started), without
+    return sorted(runs, key=lambda run: (run.started, run.results["provenance"]["date"])), without
 
 
-def _records(directory: Path, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _run(directory: Path, results: Mapping[str, Any], job: Mapping[str, Any] | None) -> Run:
+    config = read_config(directory)
+    records = _records(directory, config["input"], results)
+    return Run(directory, results, records, config["tracker"], read(directory), job["started"] if job else math.inf)
+
+
+def _records(directory: Path, source: str | None, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Of the stages that results.json names: those of this run, and those of the run that it took its input from."""
-    source = yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))["input"]
     there = [record for folder in (directory, source) if folder for record in read_records(Path(folder))]
     by_key = {record["key"]: record for record in there}
     return {stage: by_key[made["key"]] for stage, made in results["stages"].items() if made["key"] in by_key}
 
 
-def _why(directory: Path, results: Mapping[str, Any] | None) -> str:
+def _why(results: Mapping[str, Any] | None, job: Mapping[str, Any] | None) -> str:
     if results is not None:
         return "scored nothing"
-    lines = ((status.read(directory) or {}).get("error") or "did not end").strip().splitlines()
+    lines = ((job or {}).get("error") or "did not end").strip().splitlines() or ["did not end"]
     return lines[-1] if lines[0].startswith("Traceback") else lines[0]
-
-
-def _started(run: Run) -> tuple[float, str]:
-    started = (status.read(run.directory) or {}).get("started", math.inf)
-    return started, run.results["provenance"]["date"]
 
 
 def differing(values: Sequence[Any]) -> bool:

@@ -151,7 +151,7 @@ def _by_stages(of: Variants, stages: Iterable[str]) -> dict[str, list[Run]]:
 
 def _mean_sizes(runs: Sequence[Run]) -> dict[str, float]:
     sizes = [run.records["quantize"]["result"]["bytes_per_tensor"] for run in runs]
-    return {tensor: fmean(size[tensor] for size in sizes) for tensor in (sizes[0] if sizes else ())}
+    return {tensor: fmean(size[tensor] for size in sizes if tensor in size) for tensor in (sizes[0] if sizes else ())}
 
 
 def _spread(found: Spread) -> str:

@@ -69,7 +69,7 @@ def _without_seed(config: Mapping[str, Any], groups: frozenset[str] | None) -> d
     return {
         group: {key: SEED if key == "seed" and value == seed else value for key, value in values.items()}
         for group, values in config.items()
-        if group != "seed" and (groups is None or group in groups)
+        if isinstance(values, Mapping) and (groups is None or group in groups)
     }
 
 

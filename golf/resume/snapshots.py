@@ -13,11 +13,14 @@ import torch
 
 from golf import dist
 from golf.cache.entries import Entry
-from golf.cache.stage_cache import SAID, Recorder
-from golf.errors import UserError, one_line
+from golf.cache.stage_cache import SAID, Recorder, read_said
+from golf.errors import UserError, excerpt, one_line
+from golf.forms import Snapshot
+from golf.reading import read_json
 from golf.resume import random_states
 from golf.resume.loop import Loop
 from golf.resume.signals import Signals
+from golf.tensor_file import load_tensors
 
 FOLDER = "resume"  # in the run directory; below it, a folder for each stage
 ABOUT, SHARED, OWN = "about.json", "shared.pt", "rank{}.pt"
@@ -64,10 +67,16 @@ class Snapshots:
         if path is None:
             return 0
         shared, own = (_read(path / name) for name in (SHARED, OWN.format(dist.rank())))
-        loop.load(shared, own["loop"])
+        said = read_said(path)
+        try:
+            loop.load(shared, own["loop"])
+            random_states.set_states(own["random"])
+        except torch.OutOfMemoryError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: is of another loop ({excerpt(str(error))}); remove it to do without") from error
         loop.clock.go_on_from(about["loop_seconds"])
-        random_states.set_states(own["random"])
-        self.recorder.retell(json.loads((path / SAID).read_text(encoding="utf-8")))
+        self.recorder.retell(said)
         self.times, self.seconds_before = about["times"] + 1, about["stage_seconds"]
         self.recorder.heard.event("resumed", stage=self.stage, done=about["done"], times=self.times)
         return about["done"]
@@ -119,12 +128,22 @@ class Snapshots:
         """The newest whole snapshot of this key, and what it says about itself."""
         found = sorted(self.root.glob("[0-9]*"), reverse=True) if self.root.is_dir() else []
         for path in found:
-            about = json.loads((path / ABOUT).read_text(encoding="utf-8")) if Entry(path).is_whole() else None
+            about, why = _about(path)
             if about is not None and about["key"] == self.key:
                 return path, about
-            why = "it is damaged" if about is None else "other code, configuration, data or processes made it"
+            why = why or "other code, configuration, data or processes made it"
             self.recorder.heard.event("snapshot_ignored", stage=self.stage, snapshot=str(path), because=why)
         return None, {}
+
+
+def _about(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """What a snapshot says about itself, or None and why there is nothing."""
+    if not Entry(path).is_whole():
+        return None, "it is damaged"
+    try:
+        return read_json(path / ABOUT, Snapshot), ""
+    except UserError as error:
+        return None, str(error)
 
 
 def _bytes(state: dict[str, Any]) -> bytes:
@@ -137,11 +156,9 @@ def _bytes(state: dict[str, Any]) -> bytes:
 def _read(path: Path) -> Any:
     """Executes nothing that is in the file. Raises UserError for one that is whole and no state."""
     try:
-        return torch.load(path, "cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(
-            f"{path}: cannot be read ({type(error).__name__}); remove {path.parent} to do without"
-        ) from error
+        return load_tensors(path, "cpu", "a snapshot")
+    except UserError as error:
+        raise UserError(f"{error}; remove {path.parent} to do without") from error
 
 
 def _write(path: Path, content: bytes | Callable[[BinaryIO], Any]) -> None:

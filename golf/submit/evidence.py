@@ -1,13 +1,71 @@
 """What is known of each seed: what the framework's run left, and the log that the packed script wrote."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from golf.errors import UserError
+from golf.errors import UserError, excerpt
+from golf.forms import RESULT_OF
+from golf.reading import parse_json, read_text, shaped
 from golf.report.runs import Run
+
+
+class Configured(TypedDict):
+    seed: int
+    data: dict[str, Any]
+    trainer: dict[str, Any]
+
+
+class Machine(TypedDict):
+    device: str
+    ranks: int
+    torch: str
+
+
+class Data(TypedDict):
+    train: int
+    val: list[str]
+    targets: int
+    tokenizer: str
+
+
+class Finished(TypedDict):
+    stage: str
+    seconds: float
+    result: dict[str, Any]
+
+
+class Artifact(TypedDict):
+    sha256: str
+
+
+class Scored(TypedDict):
+    val_bpb: float
+    val_loss: float
+    artifact_bytes: int
+    code_bytes: int
+    total_bytes: int
+
+
+class Step(TypedDict):
+    step: int
+
+
+class Validated(Step):
+    val_loss: float
+    val_bpb: float
+
+
+LINES: dict[str, Any] = {  # the form of a line by its word; others have any
+    "machine": Machine,
+    "data": Data,
+    "train": Step,
+    "validate": Validated,
+    "finished": Finished,
+    "artifact": Artifact,
+    "score": Scored,
+}
 
 
 @dataclass(frozen=True)
@@ -33,18 +91,22 @@ class ScriptLog:
 def read_log(path: Path) -> ScriptLog:
     """Raises UserError if it is no log of a packed script. One of a run that did not end has no score."""
     try:
-        pairs = [line.split(" ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
+        pairs = [line.split(" ", 1) for line in read_text(path).split("\n") if line]
         (first, digest), (second, config), *rest = pairs
         if (first, second) != ("sha256", "config"):
             raise ValueError("its first lines are not its digest and its configuration")
-        lines = [(word, json.loads(text)) for word, text in rest]
+        lines = [(word, parse_json(text.encode(), word, LINES.get(word, dict[str, Any]))) for word, text in rest]
         told = dict(reversed(lines))  # of each word its first line
         machine, data = told["machine"], told["data"]
         finished = {fields["stage"]: fields for word, fields in lines if word == "finished"}
+        for stage, fields in finished.items():
+            shaped(fields["result"], f"the result of {stage}", RESULT_OF[stage])
         score = next((fields for word, fields in lines if word == "score"), None)
-        return ScriptLog(path, digest, json.loads(config), lines, machine, data, finished, score)
-    except (ValueError, OSError, LookupError, TypeError, RecursionError) as error:
-        raise UserError(f"{path}: is no log of a packed script ({error})") from error
+        configured = parse_json(config.encode(), "config", Configured)
+        return ScriptLog(path, digest, configured, lines, machine, data, finished, score)
+    except (ValueError, LookupError, UserError) as error:
+        why = str(error).removeprefix(f"{path}: ")
+        raise UserError(f"{path}: is no log of a packed script ({excerpt(why)})") from error
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The folder to hand in, as the challenge wants it."""
 
-import ast
 import hashlib
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +27,7 @@ from golf.submit.pack import modules
 
 SCRIPT, REQUIREMENTS = "train_gpt.py", "requirements.txt"
 OPTIONAL = {"triton"}  # kernels=auto does without
+IMPORT = re.compile(r"(?:^|[;:])[ \t]*(?:from[ \t]+([\w.]+)|import[ \t]+([\w., \t]+))", re.MULTILINE)
 SUBMISSION, COMPLIANCE, README = "submission.json", "compliance.json", "README.md"
 
 
@@ -137,12 +138,10 @@ def requirements(sources: Mapping[str, str], versions: Mapping[str, str | None])
 
     Optional ones are needed if `versions` has them: they were there when the script ran.
     """
-    trees = [ast.parse(source) for source in sources.values()]
-    imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    named = {name for node in imports for name in _modules(node)}
+    named = {name for source in sources.values() for name in imported(source)}
     distributions = packages_distributions()
     there = {name for name, found in versions.items() if found} | (distributions.keys() - OPTIONAL)
-    needed = {distributions.get(name, [name])[0] for name in {name.partition(".")[0] for name in named} & there}
+    needed = {distributions.get(name, [name])[0] for name in named & there}
     return [
         f"{name}=={(versions.get(name) or version(name)).partition('+')[0]}"
         for name in sorted(needed - {"golf"})
@@ -150,8 +149,11 @@ def requirements(sources: Mapping[str, str], versions: Mapping[str, str | None])
     ]
 
 
-def _modules(node: ast.Import | ast.ImportFrom) -> list[str]:
-    return [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+def imported(source: str) -> set[str]:
+    """Top-level names of what a minified module imports; from its text, since the syntax tree of somebody else's module
+    could fill the memory."""
+    found = [names for pair in IMPORT.findall(source) for names in pair]
+    return {name.split(".")[0].strip() for names in found for name in names.replace(" as ", ".").split(",")} - {""}
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -51,6 +51,7 @@ from golf.submit.script import main
 main(C,F)
 os._exit(0)
 """
+JSON_NAMES = "true,false,null=True,False,None"  # with them, JSON is Python: whoever verifies a script reads data only
 # The payload is on a line of its own: a traceback shows the line that runs it.
 SELF_EXTRACTING = b"import lzma,base64\nF=__file__\nP=b'%b'\nexec(lzma.decompress(base64.b85decode(P)))\n"
 
@@ -68,8 +69,11 @@ def pack(config: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
 
 def program(sources: Mapping[str, str], packed: Mapping[str, Any]) -> str:
     """What the script runs once it has extracted itself."""
-    modules = json.dumps(sources, ensure_ascii=False, separators=(",", ":"))
-    return f"M={modules}\nC={packed!r}\n{LOADER}"
+    return f"{JSON_NAMES}\nM={_json(sources)}\nC={_json(packed)}\n{LOADER}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from golf.errors import UserError, require
 from golf.paths import config_dir
 from golf.report.runs import read_runs
 from golf.report.variants import variants
-from golf.run_files import ARTIFACT, CONFIG
+from golf.run_files import ARTIFACT, read_config
 from golf.shell import quote
 from golf.submit.audit import Audit, audit
 from golf.submit.evidence import ScriptLog, Seed, read_log
@@ -48,7 +48,7 @@ def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, 
     for run in runs:
         for stage in ("train", "quantize", "evaluate", "ttt"):
             require(stage in run.records, f"{run.directory}: the record of {stage}, which made its score, is gone")
-    config = yaml.safe_load((runs[0].directory / CONFIG).read_text(encoding="utf-8"))
+    config = read_config(runs[0].directory)
     config |= {group: runs[0].config[group] for group in (*GROUPS, "data", "seed")}  # of what made the score
     data = runs[0].results["provenance"]["data"]
     script = pack(config, data)

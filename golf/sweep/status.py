@@ -1,6 +1,5 @@
 """status.json: how a job of a sweep ended, so that one that was cut off goes on with what is missing."""
 
-import json
 import sys
 import time
 import traceback
@@ -10,6 +9,8 @@ from typing import Any, Literal
 
 from golf.atomic import write_json
 from golf.errors import Ended, Stopped, UserError
+from golf.forms import Status
+from golf.reading import read_json
 from golf.terminal import printable
 
 FILE = "status.json"
@@ -33,7 +34,7 @@ def run_once(
     scheduler that takes the host away asks for it and runs the job again elsewhere.
     """
     before = read(directory)
-    if before is not None and before["state"] == "done" and list(before["objectives"]) == list(objectives):
+    if before is not None and before["state"] == "done" and list(before["objectives"] or ()) == list(objectives):
         return _told(before["objectives"])
     started = time.time()
 
@@ -63,9 +64,18 @@ def run_once(
 
 
 def read(directory: Path) -> dict[str, Any] | None:
-    """What the file says, or None if there is none."""
+    """What the file says, or None if there is none. A job whose file cannot be read has failed, for that reason."""
+    try:
+        return load(directory)
+    except UserError as error:
+        unknown = {"overrides": [], "started": 0.0, "seconds": 0.0, "objectives": None}
+        return {"state": "failed", **unknown, "error": str(error)}
+
+
+def load(directory: Path) -> dict[str, Any] | None:
+    """The same, but raises UserError if the file cannot be read."""
     path = directory / FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return read_json(path, Status) if path.exists() else None
 
 
 def _told(values: Mapping[str, float]) -> float | tuple[float, ...]:

@@ -1,18 +1,42 @@
 """metrics.jsonl: all that was said in a job, one JSON object a line."""
 
 import json
+import logging
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from golf.disk import room_for
+from golf.errors import UserError, require
 from golf.events import Job, Listener
+from golf.reading import MAX_BYTES, open_regular, parse_json, shaped
+
+log = logging.getLogger(__name__)
 
 FILE = "metrics.jsonl"
+
+
+class Metrics(TypedDict):
+    """A line of kind metrics; its other keys are the curve's values."""
+
+    kind: Literal["metrics"]
+    stage: str
+    step: int
+
+
+class Event(TypedDict):
+    """A line of kind event."""
+
+    kind: Literal["event"]
+    name: str
+
+
+VALUE = float | Literal["nan", "inf", "-inf"]
 
 
 class JsonLines(Listener):
@@ -26,6 +50,7 @@ class JsonLines(Listener):
 
     def start(self, job: Job) -> None:
         self._path = job.directory / FILE
+        require(self._path.is_file() or not self._path.exists(), f"{self._path}: is no regular file; remove it")
         if self._path.exists():  # a full disk may have cut the last line short
             os.truncate(self._path, self._path.read_bytes().rfind(b"\n") + 1)
         self._file = self._path.open("ab", buffering=0)  # nothing waits that could not be written later either
@@ -49,15 +74,32 @@ class JsonLines(Listener):
 
 
 def read(directory: Path) -> list[dict[str, Any]]:
-    """The whole lines of a run directory's metrics.jsonl in the order of writing; none without the file."""
+    """The lines of a run directory's metrics.jsonl in the order of writing; none without the file.
+
+    What is no line of this module, as a crash or another program may leave it, is skipped and counted in the log, and
+    so is what follows the last line's end, which a full disk cut short. Raises UserError for what is no file.
+    """
     path = directory / FILE
     if not path.exists():
         return []
-    *whole, _ = path.read_bytes().split(b"\n")  # what follows the last line's end is one that a full disk cut short
-    return [json.loads(line) for line in whole]
+    lines, skipped = [], 0
+    with open_regular(path) as file:
+        while text := file.readline(MAX_BYTES):
+            try:
+                lines.append(_line(text))
+            except UserError:
+                skipped += text.endswith(b"\n")
+    if skipped:
+        _warn(path, skipped)
+    return lines
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:
+    """The lines of kind metrics in a run directory's file that hold."""
+    return metrics_that_hold(read(directory))
+
+
+def metrics_that_hold(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The lines of kind metrics that hold.
 
     Where a stage started again, it takes back what it had said of the steps from its first new one on: a rerun takes
@@ -65,15 +107,29 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
     """
     kept: list[tuple[str | None, dict[str, Any]]] = []  # with the stage of the pipeline that said them
     stage, fresh = None, False
-    for line in read(directory):
+    for line in lines:
         if line["kind"] == "event" and line["name"] == "stage_started":
-            stage, fresh = line["stage"], True
+            stage, fresh = line.get("stage"), True
         elif line["kind"] == "metrics":
             if fresh:
                 kept = [(who, old) for who, old in kept if who != stage or old["step"] < line["step"]]
                 fresh = False
             kept.append((stage, line))
     return [line for _, line in kept]
+
+
+def _line(text: bytes) -> dict[str, Any]:
+    """Raises UserError for what is none."""
+    require(text.endswith(b"\n"), "it is cut short")
+    line = parse_json(text, FILE, Metrics | Event, allow_nan=True)
+    if line["kind"] == "metrics":
+        shaped({key: value for key, value in line.items() if key not in ("kind", "stage")}, FILE, dict[str, VALUE])
+    return line
+
+
+@cache  # once in a process
+def _warn(path: Path, skipped: int) -> None:
+    log.warning("%s: %d lines cannot be read and are skipped", path, skipped)
 
 
 def _strict(value: Any) -> Any:

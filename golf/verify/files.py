@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from golf.data.digest import sha256
+from golf.errors import UserError
 from golf.submit.folder import SUBMISSION
 from golf.verify.finding import Finding, compare
 from golf.verify.handed import Handed
@@ -16,10 +17,9 @@ def files(handed: Handed) -> Iterator[Finding]:
         yield Finding(f"file {name}", "failed", "belongs to no submission of these seeds")
     stated = handed.submission.get("files", {})
     for name in belong:
-        path = handed.folder / name
-        if path.is_symlink() or not path.is_file():
-            yield Finding(f"file {name}", "failed", "is missing")
-        else:
-            yield from compare(f"file {name}", sha256(path), stated.get(name))
+        try:
+            yield from compare(f"file {name}", sha256(handed.path(name)), stated.get(name))
+        except UserError as error:
+            yield Finding(f"file {name}", "failed", str(error).removeprefix(f"{name}: "))
     for name in sorted(stated.keys() - set(belong)):
         yield Finding(f"file {name}", "failed", f"{SUBMISSION} has its digest, and it belongs to no submission")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 Verdict = Literal["held", "failed", "not checked"]
 RELATIVE = 1e-9  # by which floats may differ: the last digits of a sum depend on versions
 LONGEST = 80  # of a value that is told
+MOST = 50  # values that are told one by one
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ def compare(name: str, seen: Any, stated: Any) -> list[Finding]:
         for key in dict.fromkeys([*ours, *theirs])
         if not (key in ours and key in theirs and _same(ours[key], theirs[key]))
     ]
+    if len(wrong) > MOST:
+        wrong[MOST:] = [Finding(name, "failed", f"so do {len(wrong) - MOST} more values")]
     alike = f"{_told(ours, '')} is stated and seen" if "" in ours else f"{len(ours)} values, as they are stated"
     return wrong or [Finding(name, "held", alike)]
 

@@ -5,12 +5,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from golf.errors import UserError, require
+from golf.errors import require
+from golf.reading import read_bytes, read_json, read_text
 from golf.run_files import ARTIFACT
 from golf.submit.evidence import ScriptLog, read_log
 from golf.submit.folder import COMPLIANCE, README, REQUIREMENTS, SCRIPT, SUBMISSION
 from golf.submit.script import asked_for
-from golf.verify.unpack import unpack
+from golf.verify.unpack import MAX_SCRIPT, unpack
+
+MAX_FILE = 1 << 28  # bytes: what is handed in has 16 MB
+MAX_TEXT = 1 << 20
 
 
 class Handed:
@@ -24,7 +28,11 @@ class Handed:
         """Where a file lies; a link is none, since it may point to anything."""
         path = self.folder / name
         require(path.is_file() and not path.is_symlink(), f"{name}: is missing")
+        require(path.stat().st_size <= MAX_FILE, f"{name}: has more than {MAX_FILE:,} bytes")
         return path
+
+    def text(self, name: str) -> str:
+        return read_text(self.path(name), MAX_TEXT)
 
     @cached_property
     def submission(self) -> dict[str, Any]:
@@ -49,7 +57,7 @@ class Handed:
 
     @cached_property
     def script(self) -> bytes:
-        return self.path(SCRIPT).read_bytes()
+        return read_bytes(self.path(SCRIPT), MAX_SCRIPT)
 
     @property
     def sources(self) -> dict[str, str]:
@@ -78,12 +86,7 @@ class Handed:
         return unpack(self.script)
 
     def _json(self, name: str) -> dict[str, Any]:
-        try:
-            said = json.loads(self.path(name).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{name}: cannot be read as JSON ({error})") from error
-        require(isinstance(said, dict), f"{name}: is no JSON object")
-        return said
+        return read_json(self.path(name), dict[str, Any], MAX_TEXT)
 
 
 def _log_name(seed: int) -> str:

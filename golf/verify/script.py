@@ -41,7 +41,7 @@ def same_version(handed: Handed) -> bool:
 
 def requirement_list(handed: Handed) -> Iterator[Finding]:
     """requirements.txt, as far as script and logs know: which packages, and the version of torch."""
-    stated = dict(line.split("==") for line in handed.path(REQUIREMENTS).read_text(encoding="utf-8").splitlines())
+    stated = dict(line.split("==") for line in handed.text(REQUIREMENTS).splitlines())
     log = next(iter(handed.logs.values()))
     seen = dict(line.split("==") for line in requirements(handed.sources, stated | {"torch": log.machine["torch"]}))
     known = {name: seen[name] if name == "torch" else stated.get(name) for name in seen}

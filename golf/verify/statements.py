@@ -49,7 +49,7 @@ def compliance(handed: Handed) -> Iterator[Finding]:
 
 def read_me(handed: Handed) -> Iterator[Finding]:
     """README.md, written again; if another version of golf wrote it, its scores alone."""
-    text = handed.path(README).read_text(encoding="utf-8").splitlines()
+    text = handed.text(README).splitlines()
     again = readme(_told(handed)).splitlines()
     wrong = [(shown(stated), shown(seen)) for stated, seen in zip_longest(text, again) if stated != seen]
     scores = [line for line in again if line.startswith(("**val_bpb", *(f"| {seed} |" for seed in handed.seeds)))]

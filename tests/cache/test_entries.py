@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from golf.cache.entries import MANIFEST, cached
+from golf.cache.entries import MANIFEST, Entry, cached
 
 
 def build_once(directory):
@@ -100,3 +100,10 @@ def test_processes_at_once_build_it_once(tmp_path):
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
     assert len(list(tmp_path.glob("built by *"))) == 1
+
+
+@pytest.mark.parametrize("manifest", ["[]", '{"a": 3}', '{"../other": "x"}', '{"/dev/zero": "x"}', "[" * 10**5])
+def test_a_manifest_of_another_form_is_no_entry(tmp_path, manifest):
+    entry = cached(tmp_path, "key", build_once)
+    (entry / MANIFEST).write_text(manifest)
+    assert not Entry(entry).is_whole()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golf.config.types import describe, matches, show
+from golf.annotations import describe, matches, show
 
 # What YAML can say for each plain annotation.
 PLAIN = {

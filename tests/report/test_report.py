@@ -1,6 +1,7 @@
 """The report of real runs: two variants of TTT, two seeds, and what may be wrong with a comparison."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from golf.report.variants import variants
 
 SEEDS = (1337, 42)
 TOKENS, CHUNKS = FEW
+LATE = {"state": "failed", "overrides": [], "started": 1.0, "seconds": 1.0, "objectives": None, "error": "it was late"}
 NO_TTT, TTT = "ttt=none", "ttt=score_first"
 
 
@@ -187,7 +189,7 @@ def test_what_differs_and_should_not_is_flagged(copy, sweep):
 
 def test_runs_without_a_score_are_named(copy, capsys, tmp_path):
     (copy / "none-42" / "results.json").unlink()
-    (copy / "none-42" / "status.json").write_text(json.dumps({"state": "failed", "error": "it was late"}))
+    (copy / "none-42" / "status.json").write_text(json.dumps(LATE))
     (copy / "none-1337" / "results.json").write_text("{")
     _, printed = written([copy], tmp_path, capsys)
     assert "none-42 has no score: it was late" in printed
@@ -260,3 +262,41 @@ def test_the_command(sweep, tmp_path):
         assert failed.returncode == 2
         assert failed.stderr.startswith(f"golf: error: {wrong}: ")
         assert len(failed.stderr.splitlines()) == 1
+
+
+DAMAGE = {
+    "results.json": [b"[]", b"[" * 10**5, b"\xff", b'{"val_bpb": NaN}'],
+    "ttt.json": [b"\0", b"{}"],
+    "config.yaml": [b"", b"\0", b"[]"],
+    "status.json": [b"3"],
+}
+
+
+def test_one_bad_run_is_one_line_and_the_code_is_1(copy, tmp_path, capsys):
+    for name, contents in DAMAGE.items():
+        path = copy / "none-42" / name
+        before = path.read_bytes() if path.exists() else None
+        for content in [*contents, None]:
+            path.unlink(missing_ok=True)
+            os.mkfifo(path) if content is None else path.write_bytes(content)
+            runs, without = read_runs([copy])
+            assert len(runs) == 3
+            (why,) = without.values()
+            assert why.damaged
+            assert str(path) in why.reason
+        path.unlink()
+        if before is not None:
+            path.write_bytes(before)
+    (copy / "none-42" / "results.json").write_text("[]")
+    asked = {"reference": None, "metric": "val_bpb", "baseline": None, "output": tmp_path / "out"}
+    assert not report([copy], **asked)
+    printed = capsys.readouterr().out
+    assert len([line for line in printed.splitlines() if "cannot be read" in line]) == 1
+    assert f"{scores(copy, 'score_first')[0]:.5f}" in printed
+
+
+def test_what_cannot_be_written_is_said_before_the_work(sweep, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--output .*/file/report: cannot be written \(.*\); give another"):
+        report([sweep], reference=None, metric="val_bpb", baseline=None, output=tmp_path / "file" / "report")
+    assert capsys.readouterr().out == ""

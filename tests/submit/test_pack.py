@@ -1,5 +1,6 @@
 """The packed script: alone, it does what the framework does, to the last bit."""
 
+import ast
 import hashlib
 import json
 import lzma
@@ -15,6 +16,7 @@ from submit.standalone import REQUIREMENTS, run_script, site
 
 from golf.data.shard import read_shard, write_shard
 from golf.paths import PACKAGE
+from golf.submit.folder import imported
 from golf.submit.pack import modules, pack, packed_config, program
 from golf.tracker import jsonl
 
@@ -264,3 +266,12 @@ def test_a_class_of_ones_own_travels_along(tmp_path, monkeypatch):
     found = source({**config, "ttt": {"_target_": "own_ttt.Mine"}})
     assert "unused" not in found["own_ttt"]
     assert found["own_help"] == "TWO=2"
+
+
+def test_what_modules_import_is_found_in_their_text():
+    """No syntax tree is made of them, which may be somebody else's."""
+    for one in modules(packed_config(composed("experiment=record", "model.kernels=auto"), DIGESTS)).values():
+        nodes = [node for node in ast.walk(ast.parse(one)) if isinstance(node, ast.Import | ast.ImportFrom)]
+        named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+        named += [str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)]
+        assert imported(one) == {name.partition(".")[0] for name in named}

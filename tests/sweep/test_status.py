@@ -76,3 +76,12 @@ def test_of_several_hosts_one_keeps_the_status(tmp_path, capsys):
 def test_an_objective_that_does_not_exist(objectives, message):
     with pytest.raises(UserError, match=message):
         swept(*objectives).check()
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"state": "done", "objectives": null}'])
+def test_a_status_that_cannot_be_read_is_a_failure_and_run_again(tmp_path, content):
+    (tmp_path / "status.json").write_text(content)
+    assert status.read(tmp_path)["state"] == "failed"
+    assert "status.json: " in status.read(tmp_path)["error"]
+    assert job(tmp_path, "val_bpb") == 1.25
+    assert status.read(tmp_path)["state"] == "done"

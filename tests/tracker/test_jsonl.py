@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golf.events import Job
+from golf.plots import plot_all
 from golf.tracker.jsonl import JsonLines, read, read_metrics
 
 
@@ -20,7 +21,9 @@ def strict(line: str) -> dict:
     return json.loads(line, parse_constant=refuse)
 
 
-@given(st.lists(st.tuples(st.integers(0), st.dictionaries(st.sampled_from(["loss", "lr_scale"]), st.floats()))))
+@given(
+    st.lists(st.tuples(st.integers(0, 2**63 - 1), st.dictionaries(st.sampled_from(["loss", "lr_scale"]), st.floats())))
+)
 def test_round_trip(said):
     with TemporaryDirectory() as name:
         directory = Path(name)
@@ -107,3 +110,18 @@ def test_values_json_cannot_hold_are_a_mistake(tmp_path):
     with pytest.raises(TypeError):
         listener.event("strange", value=object())
     listener.finish(None)
+
+
+def test_lines_of_somebody_else_are_skipped_and_counted(tmp_path, caplog):
+    """And so the job, its pictures and reports go on."""
+    lines = [b'{"kind": "event", "name": "one"}', b"\0" * 4096, b"\xff", b"[]", b"[" * 10**5, b'{"kind": "metrics"}']
+    lines += [
+        b'{"kind": "metrics", "stage": "train", "step": 1, "loss": %s}' % value for value in (b'"x"', b"[]", b"2.5")
+    ]
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    for _ in range(2):
+        assert [line.get("name", line.get("loss")) for line in read(tmp_path)] == ["one", 2.5]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/metrics.jsonl: 7 lines cannot be read and are skipped"
+    ]
+    assert plot_all(tmp_path) == [tmp_path / "learning_curve.png"]

@@ -28,6 +28,7 @@ FILES = [
     *("train_seed1337.log", LOG),
 ]
 QUICK = [name for name in CHECKS if name not in ("requirements.txt", "train_gpt.py")]
+SCORE = json.dumps({"val_bpb": 1.0, "val_loss": 1.0, "artifact_bytes": 1, "code_bytes": 1, "total_bytes": 1})
 SOME = settings(
     max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -75,7 +76,7 @@ def edited(value, path):
     """A copy with another value in that place."""
     if not path:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return value * 1.25 + 1 if number else not value if isinstance(value, bool) else f"{value}x"
+        return type(value)(value * 1.25 + 1) if number else not value if isinstance(value, bool) else f"{value}x"
     copy = dict(value) if isinstance(value, dict) else list(value)
     copy[path[0]] = edited(value[path[0]], path[1:])
     return copy
@@ -179,8 +180,8 @@ def test_every_value_of_a_log(folder):
         ('score {"val_loss": ', 'score {"val_loss": 1', "log 42: score: val_loss"),
         ('"total_bytes": ', '"total_bytes": 1', "log 42: score: total_bytes"),
         ('artifact {"sha256": "', 'artifact {"sha256": "0', "artifact.golf"),
-        ("score {", 'score {}\nscore {"a": 1, ', "log 42: order"),
-        ('"stage": "ttt"', '"stage": "evaluate"', "log 42: order"),
+        ("score {", f"score {SCORE}\nscore {{", "log 42: order"),
+        ('"stage": "ttt"', '"stage": "evaluate"', "logs"),
     ],
 )
 def test_a_forged_line(folder, old, new, found):

@@ -1,14 +1,15 @@
-"""Does a value from YAML fit a type annotation?
+"""Does a value from YAML or JSON fit a type annotation?
 
-The annotations are int, float, bool, str, None, Any, Literal[...], list[X], dict[str, X] and unions of them. Of these,
-`str | Path` is a path, which YAML has as a text (golf.config.places).
+The annotations are int, float, bool, str, None, Any, Literal[...], list[X], dict[str, X], TypedDicts, whose values may
+have keys that they do not name, and unions of them. Of these, `str | Path` is a path, which YAML has as a text
+(golf.config.places).
 """
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 
 def matches(value: Any, annotation: Any) -> bool:
@@ -27,6 +28,10 @@ def matches(value: Any, annotation: Any) -> bool:
         return isinstance(value, dict) and all(
             matches(key, arguments[0]) and matches(item, arguments[1]) for key, item in value.items()
         )
+    if is_typeddict(annotation):
+        parts = get_type_hints(annotation)
+        whole = isinstance(value, dict) and annotation.__required_keys__ <= value.keys()
+        return whole and all(matches(value[key], part) for key, part in parts.items() if key in value)
     if annotation is float:
         return type(value) is int or (type(value) is float and math.isfinite(value))
     if annotation in (int, bool, str, NoneType, None):
@@ -51,6 +56,8 @@ def describe(annotation: Any) -> str:
         return f"list of {describe(arguments[0])}"
     if origin is dict:
         return f"mapping of {describe(arguments[0])} to {describe(arguments[1])}"
+    if is_typeddict(annotation):
+        return f"mapping with {', '.join(annotation.__annotations__)}"
     return "null" if annotation in (None, NoneType) else annotation.__name__
 
 

@@ -9,17 +9,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
-from container.fuzz import PARAMS, Mutator, fuzz, put, seal
+from fuzz.artifacts import Mutator, seal
+from fuzz.mutate import put
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from golf.artifact import MAX_MESSAGE, MAX_TENSORS, read_artifact
+from golf.artifact import MAX_MESSAGE, MAX_TENSORS, read_artifact, write_artifact
 from golf.checkpoint import read_checkpoint, write_checkpoint
 from golf.container import ArtifactError, ContentError, DigestError, SizeError, VersionError, to_json
+from golf.data.shard import shard_length
+from golf.data.tokenizer import read_byte_table
 from golf.errors import UserError
+from golf.input_model import with_model_of
+from golf.reading import read_yaml
 
 MUTATOR = Mutator("none")
 BODY = b"".join(MUTATOR.stored)
@@ -37,15 +43,6 @@ def refused(path: Path, data: bytes, *errors: type[ArtifactError]) -> str:
         read_artifact(path)
     assert type(caught.value) in errors
     return str(caught.value).removeprefix(f"{path}: ")
-
-
-@pytest.mark.parametrize("codec", PARAMS)
-def test_a_share_of_the_fuzzer(path: Path, codec: str) -> None:
-    """Every layer is reached, and each input is refused or means something."""
-    outcome = fuzz(codec, 0, range(200), path)
-    assert {layer for layer, _ in outcome.ends} == set(MUTATOR.layers)
-    assert {end for _, end in outcome.ends} >= {"ContentError", "SizeError", "DigestError", "read"}
-    assert ("file", "read") not in outcome.ends
 
 
 @given(at=st.integers(0, len(MUTATOR.good) - 1))
@@ -213,3 +210,38 @@ def test_a_checkpoint_of_other_values(tmp_path: Path, changes: dict[str, Any]) -
     torch.save(checkpoint(**changes), path)
     with pytest.raises(UserError, match="is no checkpoint of this program"):
         read_checkpoint(path, "cpu")
+
+
+@pytest.mark.parametrize("claim", [{"num_layers": 300_000}, {"num_layers": 60}, {"num_loops": 10**8}], ids=str)
+@pytest.mark.parametrize("kind", ["artifact.golf", "checkpoint.pt"])
+def test_a_model_of_more_layers_than_stored(tiny_submission, tmp_path, kind, claim):
+    """It is refused before any of them is made."""
+    run, path = tiny_submission / "sweep" / "seed=42", tmp_path / kind
+    config = read_yaml(run / "config.yaml")
+    model = {**config["model"], **claim}
+    if kind == "artifact.golf":
+        state = read_artifact(run / kind, codec=config["codec"]).state
+        write_artifact(path, state, model=model, tokenizer_sha256="", codec=config["codec"])
+    else:
+        torch.save({**torch.load(run / kind), "model": model}, path)
+    with pytest.raises(UserError, match=r"63 tensors") as caught:
+        with_model_of(path, kind, config, frozenset())
+    assert str(path) in str(caught.value)
+    with_model_of(run / kind, kind, config, frozenset())
+
+
+def test_a_checkpoint_with_a_part_that_is_compressed(tmp_path):
+    """It would take more memory than the file has bytes."""
+    torch.save(checkpoint(raw={"w": torch.zeros(10**6)}), tmp_path / "whole.pt")
+    with ZipFile(tmp_path / "whole.pt") as whole, ZipFile(tmp_path / "checkpoint.pt", "w", ZIP_DEFLATED) as small:
+        for name in whole.namelist():
+            small.writestr(name, whole.read(name))
+    with pytest.raises(UserError, match=r"cannot be read as a checkpoint \(compressed\)"):
+        read_checkpoint(tmp_path / "checkpoint.pt", "cpu")
+
+
+def test_a_pipe_in_place_of_a_model_keeps_nobody_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for read in (read_artifact, lambda path: read_checkpoint(path, "cpu"), read_byte_table, shard_length):
+        with pytest.raises(UserError, match=r"/pipe: "):
+            read(tmp_path / "pipe")

@@ -1,24 +1,9 @@
-"""Hostile artifacts: good ones, damaged at every layer, with sizes and digests mended so that the next layer sees it.
+"""Hostile artifacts: a good one, damaged at every layer, sizes and digests mended so that the next layer sees it."""
 
-    python tests/container/fuzz.py --count 20000 --seed 0
-
-reads that many of each codec, in a process whose memory and time are limited. An input is known by its codec, seed and
-number; the one that a process died of is `--start NUMBER --count 1`.
-"""
-
-import argparse
-import faulthandler
 import hashlib
 import json
 import math
-import multiprocessing
-import random
-import resource
 import struct
-import sys
-import tempfile
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from fuzz.mutate import Rng, other_bytes, other_json
 
 from golf.artifact import (
     BUILT_IN_CODECS,
-    MAX_MESSAGE,
     Artifact,
     Quantized,
     State,
@@ -40,7 +25,7 @@ from golf.build import build
 from golf.codec.base import Codec
 from golf.codec.lzma import Lzma
 from golf.codec.range import Range
-from golf.container import ArtifactError, to_json
+from golf.container import to_json
 
 PARAMS: dict[str, dict[str, Any]] = {
     "brotli": {"quality": 5, "lgwin": 16, "byte_shuffle": True},
@@ -48,12 +33,8 @@ PARAMS: dict[str, dict[str, Any]] = {
     "none": {},
     "range": {},
 }
-MEMORY = 1 << 30  # bytes above what the process has at the start
-SECONDS = 10  # of one input
 MOST_ELEMENTS = 1 << 16  # of shapes whose sizes are made to fit: honest claims cost what they claim
 MODEL = {"_target_": "golf.model.gpt.GPT", "width": 64, "list": [1, None, 0.5]}
-
-Rng = random.Random
 
 
 def state() -> State:
@@ -131,70 +112,6 @@ def seal(header: Any, body: bytes = b"") -> bytes:
             errors="surrogatepass"
         )
     return struct.pack("<4sHI32s", b"GOLF", 1, len(header), hashlib.sha256(header).digest()) + header + body
-
-
-# Changes
-
-
-def other_value(rng: Rng) -> Any:
-    """Any JSON value, hostile ones above all; NaN and infinities too."""
-    numbers = [0, -1, 1, 2, 7, 8, 9, 255, 2**20, 2**30, 2**31, 2**62, 2**63, 2**64, -(2**63), 10**4000]
-    return rng.choice(
-        [
-            lambda: rng.choice(numbers),
-            lambda: rng.randrange(-3, 40),
-            lambda: rng.choice([None, True, False, 1.0, -0.0, 1e308, math.nan, math.inf]),
-            lambda: rng.choice(
-                ["", "int", "float16", "codes", *PARAMS, "os.system", "\0\n\x1b[2J", "\ud800", "x" * 9999]
-            ),
-            lambda: rng.choice([[], {}, [[]], [0] * 9, {"_target_": "os.system"}, {"self": 1}, {"quality": []}]),
-            lambda: [rng.choice(numbers) for _ in range(rng.randrange(10))],
-        ]
-    )()
-
-
-def other_json(rng: Rng, value: Any) -> Any:
-    """`value` with a part, at any depth, replaced, dropped, doubled, moved or named otherwise."""
-    if isinstance(value, dict) and value and rng.random() < 0.9:
-        key = rng.choice(list(value))
-        if rng.random() < 0.1:
-            rest = {name: inner for name, inner in value.items() if name != key}
-            return rng.choice([rest, {**rest, rng.choice(["", "x", "self", "_target_"]): value[key]}])
-        return {**value, key: other_json(rng, value[key])}
-    if isinstance(value, list) and value and rng.random() < 0.9:
-        at, to = rng.randrange(len(value)), rng.randrange(len(value))
-        if rng.random() < 0.3:
-            return rng.choice(
-                [value[:at] + value[at + 1 :], value[:at] + value[at:][:1] + value[at:], value[at:] + value[:at]]
-            )
-        swapped = [*value]
-        swapped[at] = other_json(rng, value[at] if rng.random() < 0.8 else value[to])
-        return swapped
-    if type(value) is int and rng.random() < 0.5:
-        return value + rng.choice([-1, 1, 2])
-    return other_value(rng)
-
-
-def other_bytes(rng: Rng, data: bytes) -> bytes:
-    """Bits flipped, slices lost, doubled, filled or replaced; seldom the same."""
-    for _ in range(rng.choice([1, 1, 1, 2, 5])):
-        start, length = rng.randrange(len(data) + 1), rng.choice([1, 1, 2, 4, 8, 40])
-        cut = data[start : start + length]
-        patch = rng.choice(
-            [
-                lambda cut=cut: bytes(byte ^ 1 << rng.randrange(8) for byte in cut),
-                lambda cut=cut: rng.randbytes(len(cut)),
-                lambda cut=cut: bytes([rng.choice([0, 1, 127, 128, 255])]) * len(cut),
-                lambda: b"",
-                lambda cut=cut: cut * 2,
-                lambda: rng.randbytes(rng.randrange(9)),
-                lambda data=data: data[rng.randrange(len(data) + 1) :][:40],
-            ]
-        )()
-        data = data[:start] + patch + data[start + length :]
-        if rng.random() < 0.1:
-            data = data[: rng.randrange(len(data) + 1)]
-    return data
 
 
 def sizes_of(index: Any) -> dict[str, int]:
@@ -306,38 +223,6 @@ class Mutator:
         return self._put_together(parts)
 
 
-# What may become of it
-
-
-@dataclass
-class Outcome:
-    """How often each layer ended how, and the slowest input."""
-
-    ends: Counter[tuple[str, str]] = field(default_factory=Counter)
-    slowest: tuple[float, int] = (0.0, -1)  # seconds and number
-
-
-def judge(mutator: Mutator, layer: str, data: bytes, path: Path) -> str:
-    """Read it: the class of the ArtifactError, or "read" for what means something; all else is raised."""
-    put(path, data)
-    try:
-        artifact = read_artifact(path)
-    except ArtifactError as error:
-        check_message(str(error), path)
-        return type(error).__name__
-    assert layer != "file" or data == mutator.good, "damage was not found"
-    check_meaning(artifact, path)
-    return "read"
-
-
-def check_message(message: str, path: Path) -> None:
-    """It names the file and is one short line, whatever it quotes."""
-    problem = message.removeprefix(f"{path}: ")
-    assert problem != message
-    assert problem.isprintable()
-    assert len(problem) <= MAX_MESSAGE
-
-
 def check_meaning(artifact: Artifact, path: Path) -> None:
     """It is no larger than was claimed, written again it is the same, and its codec is one that can write."""
     assert sum(tensor.numel() for tensor in artifact.tensors().values()) <= 2 * MOST_ELEMENTS + 1000
@@ -352,65 +237,3 @@ def check_meaning(artifact: Artifact, path: Path) -> None:
     assert "_target_" not in artifact.codec["params"]
     coder: Codec = build({**artifact.codec["params"], "_target_": BUILT_IN_CODECS[artifact.codec["name"]]})
     coder.encode([np.zeros((1, 1), np.int8)])
-
-
-def put(path: Path, data: bytes) -> None:
-    """Replace a file's content in place: many times faster than emptying and writing it."""
-    with open(path, "r+b" if path.exists() else "wb") as file:
-        file.truncate(file.write(data))
-
-
-def fuzz(codec: str, seed: int, numbers: range, path: Path, *, seconds: float | None = None) -> Outcome:
-    """Read the inputs; the process ends where one takes more than `seconds`."""
-    mutator, outcome = Mutator(codec), Outcome()
-    for number in numbers:
-        if seconds:
-            faulthandler.dump_traceback_later(seconds, exit=True)
-        layer, data = mutator.input(seed, number)
-        started = time.perf_counter()
-        try:
-            end = judge(mutator, layer, data, path)
-        except BaseException as error:  # a panic of Rust, for one, is no Exception
-            error.add_note(f"{codec}: seed {seed}, number {number}, layer {layer!r}")
-            raise
-        outcome.slowest = max(outcome.slowest, (time.perf_counter() - started, number))
-        outcome.ends[layer, end] += 1
-    faulthandler.cancel_dump_traceback_later()
-    return outcome
-
-
-def guarded(codec: str, seed: int, numbers: range) -> None:
-    """Fuzz with limited memory, and print what came of it."""
-    virtual = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (virtual + MEMORY,) * 2)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = fuzz(codec, seed, numbers, Path(folder) / "hostile.golf", seconds=SECONDS)
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    seconds, number = outcome.slowest
-    print(f"{codec}: {len(numbers)} inputs, slowest {seconds:.3f} s (number {number}), memory +{grown:.0f} MiB")
-    for (layer, end), count in sorted(outcome.ends.items()):
-        print(f"  {layer:13} {end:13} {count:6}", flush=True)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--start", type=int, default=0)
-    parser.add_argument("--codec", choices=PARAMS, action="append", help="all, if none is given")
-    options = parser.parse_args()
-    failed = False
-    for codec in options.codec or PARAMS:
-        numbers = range(options.start, options.start + options.count)
-        process = multiprocessing.get_context("spawn").Process(target=guarded, args=(codec, options.seed, numbers))
-        process.start()
-        process.join()
-        if process.exitcode:
-            print(f"{codec}: the process ended with {process.exitcode}", file=sys.stderr)
-        failed |= bool(process.exitcode)
-    return int(failed)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
