@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from golf.cache.entries import Entry, user_cache
-from golf.cache.prune import held, prune
+from golf.cache.prune import held, prune, require_cache
 from golf.cache.stage_cache import stage_of
 from golf.command import exit_code
 from golf.run_files import read_records, runs_of_sweep
@@ -31,6 +31,7 @@ def main() -> int:
             print(printable(f"{entry.path.name[:12]}  {stage:<9} {entry.size / 1e6:10.1f} MB  used {used}"))
         print(printable(f"{sum(entry.size for entry in held(root)) / 1e9:.2f} GB in {root}"))
     elif arguments.command == "prune":
+        require_cache(root)
         removed = prune(root, int(arguments.limit_gib * 2**30))
         print(f"removed {len(removed)} entries, {sum(entry.size for entry in removed) / 1e9:.2f} GB")
     else:

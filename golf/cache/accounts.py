@@ -25,7 +25,7 @@ def byte_account(tokenizer: Path, tokens: np.ndarray, counts: np.ndarray) -> dic
     if (kept := Entry(root / key)).is_whole():
         return json.loads((kept.path / FILE).read_text(encoding="utf-8"))
     account = Accountant(tokenizer).of_stream(tokens, counts)
-    with suppress(OSError, UserError), claimed(root, key, wait=False) as entry:  # where it cannot be kept, it is made
+    with suppress(OSError, UserError), claimed(root, key, seconds=0) as entry:  # where it cannot be kept, it is made
         entry.fill(lambda directory: write_json(directory / FILE, account))
     return account
 

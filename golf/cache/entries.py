@@ -1,7 +1,7 @@
 """Directories that are expensive to make, made once and kept under a key of their content."""
 
-import fcntl
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,10 +10,12 @@ from pathlib import Path
 from golf.atomic import replacing_directory, write_json
 from golf.data.digest import sha256
 from golf.errors import UserError
+from golf.lock import locked
 from golf.paths import expanded
 from golf.reading import read_json
 
 MANIFEST = "manifest.json"
+PATIENCE = 3600.0  # seconds: longer than what is cached takes to make
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,16 @@ class Entry:
 
 
 @contextmanager
-def claimed(root: Path, key: str, wait: bool = True) -> Iterator[Entry]:
-    """The entry `root/key`, for this process alone: others that want it wait, or get a BlockingIOError.
+def claimed(
+    root: Path, key: str, seconds: float = PATIENCE, waiting: Callable[[], object] = lambda: None
+) -> Iterator[Entry]:
+    """The entry `root/key`, for this process alone: others that want it wait for so many seconds, call `waiting` once
+    then, and get a BlockingIOError at last.
 
     Raises OSError if `root` cannot be written.
     """
     root.mkdir(parents=True, exist_ok=True)
-    with open(root / f".{key}.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with locked(root / f".{key}.lock", seconds, waiting):
         yield Entry(root / key)
 
 
@@ -67,4 +71,9 @@ def user_cache(directory: str | Path | None, part: str) -> Path:
     """`directory`, or this program's folder `part` in the user's cache."""
     if directory is not None:
         return expanded(directory)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "golf" / part
+    if home := os.environ.get("XDG_CACHE_HOME"):
+        return Path(home, "golf", part)
+    try:
+        return Path.home() / ".cache" / "golf" / part
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.gettempdir(), f"golf-{os.getuid()}", part)

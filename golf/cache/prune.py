@@ -1,11 +1,16 @@
 """What a cache holds, and what of it goes when it is too large."""
 
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from golf.cache.entries import claimed
+from golf.cache.entries import MANIFEST, claimed
+from golf.errors import UserError
+
+ENTRY = re.compile("[0-9a-f]{64}")  # the name of an entry: a digest
+BESIDE = re.compile(rf"\\.{ENTRY.pattern}\\.(lock|tmp)")
 
 
 @dataclass(frozen=True)
@@ -17,13 +22,24 @@ class Held:
     size: int
 
 
+def require_cache(root: Path) -> None:
+    """Raise UserError if the directory holds anything that no cache of stages has."""
+    if not root.is_dir():
+        return
+    foreign = sorted(
+        path.name for path in root.iterdir() if not (ENTRY.fullmatch(path.name) or BESIDE.fullmatch(path.name))
+    )
+    if foreign:
+        raise UserError(f"{root}: is no cache of golf (it holds {foreign[0]}); give a directory of its own")
+
+
 def held(root: Path) -> list[Held]:
     """The entries, from the one last used on."""
     if not root.is_dir():
         return []
     entries = []
     for path in root.iterdir():
-        if path.is_dir() and not path.name.startswith("."):
+        if ENTRY.fullmatch(path.name) and not path.is_symlink() and (path / MANIFEST).is_file():
             with suppress(FileNotFoundError):  # another job has just removed it
                 size = sum(file.stat().st_size for file in path.iterdir())
                 entries.append(Held(path, path.stat().st_mtime, size))
@@ -37,7 +53,7 @@ def prune(root: Path, limit: int) -> list[Held]:
         total += entry.size
         if total > limit:
             # Not while a job uses it; and what cannot be removed stays.
-            with suppress(OSError), claimed(root, entry.path.name, wait=False):
+            with suppress(OSError), claimed(root, entry.path.name, seconds=0):
                 shutil.rmtree(entry.path, ignore_errors=True)
                 removed.append(entry)
     return removed

@@ -11,8 +11,8 @@ from typing import Any
 
 from golf import dist
 from golf.atomic import replacing, write_json
-from golf.cache.entries import Entry, claimed, user_cache
-from golf.cache.prune import prune
+from golf.cache.entries import PATIENCE, Entry, claimed, user_cache
+from golf.cache.prune import prune, require_cache
 from golf.disk import room_for
 from golf.errors import UserError, excerpt, one_line, require
 from golf.events import Listener
@@ -48,6 +48,10 @@ class StageCache(NoCache):
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cache.directory: {self.root} cannot be used ({error.strerror}); or cache=off") from error
+        try:
+            require_cache(self.root)
+        except UserError as error:
+            raise UserError(f"cache.directory: {error}") from error
 
     @property
     def root(self) -> Path:
@@ -59,12 +63,18 @@ class StageCache(NoCache):
         if not dist.is_main():
             yield None
             return
+
+        def waiting() -> None:
+            events.event("waiting_for_another_job", directory=str(self.root / key), seconds=PATIENCE)
+
         with ExitStack() as held:
             entry = None
             try:
-                entry = held.enter_context(claimed(self.root, key))
+                entry = held.enter_context(claimed(self.root, key, waiting=waiting))
             except OSError as error:
-                events.event("cache_not_used", directory=str(self.root), reason=str(error))
+                if not (entry := Entry(self.root / key)).is_whole():  # to read one takes no right to write
+                    events.event("cache_not_used", directory=str(self.root), reason=str(error))
+                    entry = None
             yield entry
         try:
             prune(self.root, int(self.limit_gib * 2**30))

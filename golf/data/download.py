@@ -66,7 +66,7 @@ def download(name: str, directory: Path, shards: int | None, events: Listener) -
     try:
         with ExitStack() as stack:
             try:
-                stack.enter_context(claimed(directory.absolute().parent, directory.absolute().name, wait=False))
+                stack.enter_context(claimed(directory.absolute().parent, directory.absolute().name, seconds=0))
             except BlockingIOError:
                 events.event("waiting for another download", directory=str(directory))
                 stack.enter_context(claimed(directory.absolute().parent, directory.absolute().name))

@@ -3,9 +3,12 @@
 Source: spec: Data.
 """
 
+import errno
 import hashlib
 import os
+import resource
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +52,12 @@ class Shard:
 
     def __init__(self, path: Path):
         self.path = path
+        _allow_many_files()
         self.length = shard_length(path)
-        self.file = open(path, "rb", 0)  # noqa: SIM115 — as long as the shard
+        try:
+            self.file = open(path, "rb", 0)  # noqa: SIM115 — as long as the shard
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
 
     def __len__(self) -> int:
         return self.length
@@ -61,6 +68,19 @@ class Shard:
         end = start + len(read)
         require(len(read) == wanted, f"{self.path}: ends at byte {end} now; leave the data alone, and run again")
         return np.frombuffer(read, "<u2")
+
+
+@cache
+def _allow_many_files() -> None:
+    """Let this process have as many files open as it may: shards stay open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _reason(error: OSError) -> str:
+    if error.errno != errno.EMFILE:
+        return str(error.strerror)
+    return f"{error.strerror}: this process may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]}, ulimit -n"
 
 
 def read_shard(path: Path) -> np.ndarray:
@@ -74,7 +94,7 @@ def shard_length(path: Path) -> int:
     try:
         size, header = path.stat().st_size, np.fromfile(path, "<i4", 3)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
     require(
         size >= HEADER_BYTES, f"{path}: ends at byte {size}, inside the {HEADER_BYTES}-byte header of a token shard"
     )

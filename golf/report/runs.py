@@ -84,8 +84,13 @@ def read_runs(directories: Iterable[Path]) -> tuple[list[Run], dict[Path, Withou
         if not directory.is_dir():
             raise UserError(f"{directory}: is no directory; give those of runs or sweeps")
     # A job that failed early has one of the two alone. W&B keeps a config.yaml of its own.
-    files = [path for directory in asked for name in (CONFIG, status.FILE) for path in directory.rglob(name)]
-    found = {path.parent for path in files if "wandb" not in path.parts}
+    files = {
+        path: path.relative_to(directory)
+        for directory in asked
+        for name in (CONFIG, status.FILE)
+        for path in directory.rglob(name)
+    }
+    found = {path.parent for path, below in files.items() if "wandb" not in below.parts}
     runs, without = [], {}
     for directory in sorted(found):
         try:

@@ -1,6 +1,5 @@
 """GPUs of this host, lent to one job at a time."""
 
-import fcntl
 import os
 import subprocess
 import tempfile
@@ -10,8 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from golf.errors import require
+from golf.lock import SECONDS_BETWEEN_LOOKS, locked, try_lock
 
-SECONDS_BETWEEN_LOOKS = 0.2
+PATIENCE = 60.0  # seconds: nobody holds the lock for longer than a look at all GPUs
 
 
 def visible() -> list[str]:
@@ -66,12 +66,13 @@ def lent(count: int, uuids: Sequence[str]) -> Iterator[list[str]]:
     Every job that asks here respects it, whoever started it; a process that dies gives its GPUs back.
     """
     folder = Path(tempfile.gettempdir()) / f"golf-gpus-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    mine = not folder.is_symlink() and folder.stat().st_uid == os.getuid()
+    require(mine, f"{folder}: belongs to somebody else; set TMPDIR to a directory of your own")
     while True:
         with ExitStack() as locks:
-            with open(folder / "lock", "w") as everybody:
-                # All or none of them, and one job at a time: two that hold half of what they need would wait forever.
-                fcntl.flock(everybody, fcntl.LOCK_EX)
+            # All or none of them, and one job at a time: two that hold half of what they need would wait forever.
+            with locked(folder / "lock", PATIENCE):
                 free: list[str] = []
                 for uuid in uuids:
                     if len(free) < count and _locked(folder / uuid, locks):
@@ -85,11 +86,8 @@ def lent(count: int, uuids: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _locked(path: Path, locks: ExitStack) -> bool:
-    file = open(path, "w")  # noqa: SIM115
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
+    descriptor = try_lock(path)
+    if descriptor is None:
         return False
-    locks.enter_context(file)
+    locks.callback(os.close, descriptor)
     return True

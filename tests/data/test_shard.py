@@ -2,6 +2,8 @@
 
 import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -81,3 +83,21 @@ def test_damage_is_named(tmp_path, change, message, read):
 def test_a_missing_shard_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.bin: cannot be read \(No such file"):
         read_shard(tmp_path / "nowhere.bin")
+
+
+def test_more_shards_than_files_that_may_be_open(tmp_path):
+    """As far as the limit can be raised; then it is named."""
+    write_shard(tmp_path / "a.bin", np.arange(10))
+    program = (
+        "import resource, sys; from pathlib import Path; from golf.data.shard import Shard\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (40, int(sys.argv[2])))\n"
+        "shards = [Shard(Path(sys.argv[1])) for _ in range(100)]"
+    )
+
+    def opened(hard: int) -> str:
+        command = [sys.executable, "-c", program, str(tmp_path / "a.bin"), str(hard)]
+        return subprocess.run(command, capture_output=True, text=True).stderr
+
+    assert opened(200) == ""
+    limit = "this process may have 40, ulimit -n"
+    assert f"a.bin: cannot be read (Too many open files: {limit})" in opened(40)
