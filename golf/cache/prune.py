@@ -10,7 +10,7 @@ from golf.cache.entries import MANIFEST, claimed
 from golf.errors import UserError
 
 ENTRY = re.compile("[0-9a-f]{64}")  # the name of an entry: a digest
-BESIDE = re.compile(rf"\\.{ENTRY.pattern}\\.(lock|tmp)")
+BESIDE = re.compile(rf"\.{ENTRY.pattern}\.(lock|tmp)")
 
 
 @dataclass(frozen=True)
