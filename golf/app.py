@@ -83,7 +83,7 @@ def lead() -> int:
         return 0
     except KeyboardInterrupt:
         stopped = Stopped(signal.SIGINT)
-        print(f"golf: error: {stopped}", file=sys.stderr)
+        print_error(stopped)
         return stopped.exit_code
     except (Ended, Exception) as error:
         code = 2

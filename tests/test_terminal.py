@@ -55,7 +55,8 @@ def mistake(directory: Path) -> None:
 
 
 def sweep(directory: Path) -> None:
-    status = {"state": "done", "overrides": [f"input={EVIL}", "seed=1"], "started": 0, "objectives": {}, "error": EVIL}
+    status = {"state": "done", "overrides": [f"input={EVIL}", ""], "objectives": {}, "error": EVIL}
+    status |= {"started": 0.0, "seconds": 0.0}
     for number in (1, 2):
         (directory / str(number)).mkdir()
         status["overrides"][1] = f"seed={number}"
