@@ -175,7 +175,7 @@ class Results(TypedDict):
 class Status(TypedDict):
     """status.json."""
 
-    state: Literal["running", "done", "failed"]
+    state: Literal["running", "done", "failed", "stopped"]
     overrides: list[str]
     started: float
     seconds: float

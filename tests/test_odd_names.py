@@ -64,7 +64,7 @@ def test_the_cache_knows_its_stages(odd, job, monkeypatch, capsys):
 
 
 def test_it_is_reported_whole(odd, job, capsys):
-    report([odd / "multirun"], reference=None, metric="val_bpb", baseline=None, output=odd / "report")
+    report([odd / "multirun"], reference=None, metric="val_bpb", baseline=None, output=odd / "report", wandb=False)
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1] == quote(odd / "report" / "report.html")
     assert quote(odd / job) in printed

@@ -1,10 +1,9 @@
-"""The command that goes on with what was cut off."""
+"""The command that goes on with a run or a sweep."""
 
+import shlex
 from pathlib import Path
-
-from golf.shell import quote
 
 
 def resume_command(directory: Path | str) -> str:
-    """As it is typed in a shell; `directory` is that of a run or of a sweep."""
-    return f"golf resume {quote(directory)}"
+    """What to type into a shell, as in `golf resume multirun/2026-11-23/10-15-00`."""
+    return f"golf resume {shlex.quote(str(directory))}"

@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from golf.atomic import write_json
 from golf.errors import Ended, Stopped, UserError
@@ -14,7 +14,6 @@ from golf.reading import read_json
 from golf.terminal import printable
 
 FILE = "status.json"
-State = Literal["running", "done", "failed", "stopped"]
 
 
 def run_once(
@@ -38,7 +37,7 @@ def run_once(
         return _told(before["objectives"])
     started = time.time()
 
-    def write(state: State, values: Mapping[str, float] | None = None, error: str | None = None) -> None:
+    def write(state: str, values: Mapping[str, float] | None = None, error: str | None = None) -> None:
         fields = {"state": state, "overrides": list(overrides), "started": started, "seconds": time.time() - started}
         if main:
             write_json(directory / FILE, fields | {"objectives": values, "error": error})

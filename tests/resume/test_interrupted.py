@@ -3,6 +3,8 @@
 import json
 import re
 import signal
+import time
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -13,13 +15,13 @@ from golf.resume.signals import INTERRUPTED
 
 TINY = ("experiment=tiny", "cache=off", "ttt=none", "quantizer=rtn", "trainer.steps=100000", "data.val_tokens=130")
 SLOW = """\
-    import time
+    import os, time
     from golf.optim.adamw import AdamW
 
     class Slow(AdamW):
         def step(self, step, lr_scale):
             super().step(step, lr_scale)
-            print("a long step", flush=True)
+            print("a long step of", os.getpid(), flush=True)
             time.sleep(1000)
     """
 
@@ -45,10 +47,15 @@ def test_a_sweep_is_saved_and_ends(tmp_path, launcher):
     assert any(job.glob("resume/train/*/about.json") for job in begun)
 
 
-def test_the_second_time_it_ends_at_once(tmp_path):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_second_time_it_ends_at_once(tmp_path, processes):
     (tmp_path / "own" / "optimizer").mkdir(parents=True)
     (tmp_path / "own" / "mine.py").write_text(dedent(SLOW))
     (tmp_path / "own" / "optimizer" / "slow.yaml").write_text("defaults: [adamw, _self_]\n_target_: mine.Slow\n")
-    done = interrupted(tmp_path, "--config-dir=own", *TINY, "optimizer=slow", after="a long step", times=2)
+    arguments = ("--config-dir=own", *TINY, "optimizer=slow", f"launch.nproc_per_node={processes}")
+    done = interrupted(tmp_path, *arguments, after="a long step", times=2)
     assert done.returncode == -signal.SIGINT  # which a shell shows as 130
     assert done.stderr == f"\n{INTERRUPTED}\n"
+    worker = re.search(r"a long step of (\d+)", done.stdout)[1]
+    while Path("/proc", worker).exists() and "State:\tZ" not in Path("/proc", worker, "status").read_text():
+        time.sleep(0.05)
