@@ -212,8 +212,8 @@ def test_it_reads_no_environment_but_torchruns():
     assert {name for pair in asked for name in pair if name} == names
 
 
-def test_the_records_script_has_at_most_25500_bytes():
-    assert len(pack(composed("experiment=record"), DIGESTS)) <= 25_500
+def test_the_records_script_has_at_most_26000_bytes():
+    assert len(pack(composed("experiment=record"), DIGESTS)) <= 26_000
 
 
 def test_shards_are_found_by_the_runs_own_patterns():
