@@ -108,7 +108,17 @@ BOOLEANS = [
         at="--cfg=hydra hydra/launcher=ray_cluster",
         elsewhere=ON_LAUNCHERS,
     ),
-    Flip("hydra.job.chdir=true", {"files"}, at=f"{TRAIN} cache=on cache.directory=relative"),
+    Flip(
+        "hydra.launcher.ray.init.log_to_driver=true",
+        {"answer"},
+        at="--cfg=hydra hydra/launcher=ray_cluster",
+        elsewhere=ON_LAUNCHERS,
+    ),
+    Flip(
+        "hydra.job.chdir=true",
+        at=f"{TRAIN} cache=on cache.directory=relative",
+        elsewhere="tests/config/test_places.py::test_runs_take_paths_from_where_the_command_was_given",
+    ),
     Flip("model.ln_scale=false", {*TRAINED, *CODES}),
     Flip("model.skip_gates=false", {"kernels", *TRAINED, *CODES}),
     Flip("tracker.log_artifact=false", {"tracked"}, at=f"{QUICK} tracker=wandb tracker.mode=offline"),
