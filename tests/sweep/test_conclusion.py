@@ -42,7 +42,9 @@ def test_a_job_that_left_nothing_is_lost(directory, capsys):
 def test_a_launcher_that_gave_up_is_told_with_what_it_left(directory, capsys):
     with pytest.raises(SystemExit):
         status.run_once(directory / "two", ["seed=2", "ttt=none"], ["val_bpb"], lambda: exit())
-    with pytest.raises(Ended, match=r"the host is gone\n1 of 2 jobs failed; golf resume .* runs them again") as ended:
+    with pytest.raises(
+        Ended, match=r"the host is gone\n1 of 2 jobs failed; the same command with .* runs them again"
+    ) as ended:
         conclude(directory, ["val_bpb"], stopped=RuntimeError("the host is gone"))
     assert ended.value.code == 1
     assert "running" in capsys.readouterr().out

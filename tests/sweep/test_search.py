@@ -85,7 +85,9 @@ def test_a_failed_job_is_a_failed_trial(own):
     stages = ("stages=[train,quantize]", "trainer.steps=1", "data.val_tokens=130", "optimizer=failing_once")
     done = sweep_from_here(own, "sweep=clip_search", *stages, "hydra.sweeper.n_trials=2")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("golf: error: 1 of 2 jobs failed; golf resume ")
+    assert done.stderr.splitlines()[-1].startswith(
+        "golf: error: 1 of 2 jobs failed; the same command with sweep.resume="
+    )
     failed, complete = study(own).trials
     assert (failed.state, failed.values) == (TrialState.FAIL, None)
     found = [json.loads(path.read_text()) for path in directory(own).glob("*/status.json")]

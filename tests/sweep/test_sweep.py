@@ -32,7 +32,9 @@ def test_a_failure_stops_no_other_job(own):
     assert found["wrong"]["error"] == "optimizer: a learning rate of -1.0 is negative"
     assert found["adamw"]["objectives"]["val_bpb"] > 0
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("golf: error: 2 of 3 jobs failed; golf resume ")
+    assert done.stderr.splitlines()[-1].startswith(
+        "golf: error: 2 of 3 jobs failed; the same command with sweep.resume="
+    )
     table = table_of(done)
     for word in ("optimizer=leaving", "a learning rate of -1.0", "optimizer=adamw"):
         assert word in table
