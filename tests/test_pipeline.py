@@ -146,7 +146,7 @@ def test_the_model_comes_from_the_input(base, tmp_path):
         (["stages=[train,evaluate]"], "evaluate needs artifact.golf, which the stage quantize makes"),
         (["stages=[evaluate]", "input=nowhere"], "input=nowhere does not exist"),
         (["stages=[evaluate]", "input="], "input= is empty"),
-        (["input=."], r"input=\.: train reads none"),
+        (["input=tests"], r"input=tests: train reads none"),
         (["optimizer.momentum=1.0"], "optimizer.momentum=1.0"),
         (["ttt.momentum=1.0"], "ttt.momentum=1.0"),
         (["model.vocab_size=321"], "model.vocab_size"),

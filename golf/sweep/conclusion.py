@@ -70,7 +70,7 @@ def _print(
     table = Table("job", "state", *objectives)
     reasons = []
     for job in jobs:
-        numbers = [_number(job["objectives"] and job["objectives"].get(name)) for name in objectives]
+        numbers = [_number((job["objectives"] or {}).get(name)) for name in objectives]
         table.add_row(Text(asked(job["overrides"])), job["state"], *numbers)
         if job["error"]:
             lines = job["error"].strip().splitlines()

@@ -125,7 +125,7 @@ def test_jobs_at_once_in_one_directory_tree_compute_a_stage_once(tmp_path, monke
 def test_jobs_at_once_make_a_cache_smaller(tmp_path):
     """What one removes, another is just looking at."""
     for number in range(200):
-        cached(tmp_path, f"{number}", lambda directory: (directory / "a").touch())
+        cached(tmp_path, f"{number:064x}", lambda directory: (directory / "a").touch())
     with ThreadPoolExecutor(4) as pool:
         removed = list(pool.map(lambda _: prune(tmp_path, 0), range(4)))
     assert held(tmp_path) == []
@@ -184,6 +184,8 @@ def test_a_cache_that_cannot_be_written_any_more_costs_no_run(tmp_path):
     (lock,) = (tmp_path / "cache").glob(".*.lock")
     lock.unlink()
     lock.mkdir()
+    (entry,) = held(tmp_path / "cache")
+    (entry.path / "manifest.json").unlink()  # a whole one would be served
     assert cached_run(tmp_path, "two", "stages=[train]")["prequant"] == one["prequant"]
     (said,) = [line for line in jsonl.read(tmp_path / "two") if line.get("name") == "cache_not_used"]
     assert said["directory"] == str(tmp_path / "cache")

@@ -288,7 +288,7 @@ def test_one_bad_run_is_one_line_and_the_code_is_1(copy, tmp_path, capsys):
         if before is not None:
             path.write_bytes(before)
     (copy / "none-42" / "results.json").write_text("[]")
-    asked = {"reference": None, "metric": "val_bpb", "baseline": None, "output": tmp_path / "out"}
+    asked = {"reference": None, "metric": "val_bpb", "baseline": None, "output": tmp_path / "out", "wandb": False}
     assert not report([copy], **asked)
     printed = capsys.readouterr().out
     assert len([line for line in printed.splitlines() if "cannot be read" in line]) == 1
@@ -298,5 +298,7 @@ def test_one_bad_run_is_one_line_and_the_code_is_1(copy, tmp_path, capsys):
 def test_what_cannot_be_written_is_said_before_the_work(sweep, tmp_path, capsys):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"--output .*/file/report: cannot be written \(.*\); give another"):
-        report([sweep], reference=None, metric="val_bpb", baseline=None, output=tmp_path / "file" / "report")
+        report(
+            [sweep], reference=None, metric="val_bpb", baseline=None, output=tmp_path / "file" / "report", wandb=False
+        )
     assert capsys.readouterr().out == ""

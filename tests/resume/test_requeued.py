@@ -67,7 +67,7 @@ def test_it_goes_on_where_it_was(tmp_path):
     resumed = [line for line in jsonl.read(results.parent) if line.get("name") == "resumed"]
     # The second time, training is taken up after its end, since without a cache nothing else keeps it.
     assert [(line["stage"], line["done"]) for line in resumed] == [("train", 4), ("train", 6), ("ttt", 1)]
-    (errors,) = tmp_path.glob("multirun/*/*/.submitit/*/*.err")
+    (errors,) = tmp_path.glob("multirun/*/*/.submitit/**/*.err")
     requeued = re.findall(r"\((.*),(\d+)\) - Caught signal SIGUSR2", errors.read_text())
     assert len(requeued) == 2
     saved = [line["time"] for line in jsonl.read(results.parent) if line.get("name") == "saved"]

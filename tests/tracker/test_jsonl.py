@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golf.events import Job
+from golf.events import Job, Listener
 from golf.plots import plot_all
 from golf.tracker.jsonl import JsonLines, read, read_metrics
 
@@ -124,4 +124,4 @@ def test_lines_of_somebody_else_are_skipped_and_counted(tmp_path, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path}/metrics.jsonl: 7 lines cannot be read and are skipped"
     ]
-    assert plot_all(tmp_path) == [tmp_path / "learning_curve.png"]
+    assert plot_all(tmp_path, Listener()) == [tmp_path / "learning_curve.png"]
