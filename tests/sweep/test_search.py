@@ -100,7 +100,7 @@ def test_a_failed_job_is_a_failed_trial(own):
 def test_without_a_single_good_trial_it_is_told_why(own):
     one = ("sweep=ttt_search", "hydra.sweeper.n_trials=1")
     failed = sweep_from_here(own, *one, "optimizer=wrong")
-    assert (failed.returncode, failed.stderr[:36]) == (1, "golf: error: 1 of 1 jobs failed; gol")
+    assert (failed.returncode, failed.stderr[:36]) == (1, "golf: error: 1 of 1 jobs failed; the")
     assert "a learning rate of -1.0 is negative" in table_of(failed)
     nowhere = sweep_from_here(own, *one, "hydra/launcher=slurm", PATH=str(own))
     assert (nowhere.returncode, nowhere.stderr[:39]) == (2, 'golf: error: Could not detect "srun", a')
