@@ -208,7 +208,7 @@ def test_a_file_that_cannot_grow_is_named_and_half_a_line_is_not_read(tmp_path, 
 def test_a_full_disk_ends_a_sweep_in_one_line(tmp_path):
     (tmp_path / f".status.json.{os.getpid()}.tmp").symlink_to("/dev/full")
     with pytest.raises(UserError, match=r"status\.json: cannot be written \(No space left on device\)"):
-        status.run_once(tmp_path, [], ["val_bpb"], dict)
+        status.run_once(tmp_path, [], ["val_bpb"], dict, lambda done: False)
 
 
 SMALL = """\
@@ -232,11 +232,19 @@ def test_a_small_disk_and_then_a_larger_one_with_a_small_one_for_the_cache(tmp_p
     first, second = done.stdout.split("ended ")[1:]
     full = f"{tmp_path}/run/checkpoint.pt: cannot be written (No space left on device); make room there, and run again"
     assert done.stderr == f"golf: error: {full}\n"
-    left = ["config.yaml", "job.log", "metrics.jsonl", "resume"]
-    assert first.split()[:6] == ["2", *left, "job"]  # the second job begins
+    left = ["config.yaml", "job.log", "metrics.jsonl", "resume", "run.json"]
+    assert first.split()[:7] == ["2", *left, "job"]  # the second job begins
     assert "not saved" in done.stdout
     assert "not cached  reason" in first
-    files = ["checkpoint.pt", "config.yaml", "job.log", "learning_curve.png", "metrics.jsonl", "results.json"]
+    files = [
+        "checkpoint.pt",
+        "config.yaml",
+        "job.log",
+        "learning_curve.png",
+        "metrics.jsonl",
+        "results.json",
+        "run.json",
+    ]
     assert second.split() == ["0", *files, "train.json"]
 
 
