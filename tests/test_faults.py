@@ -251,12 +251,10 @@ def test_a_small_disk_and_then_a_larger_one_with_a_small_one_for_the_cache(tmp_p
 # Numbers that are not finite
 
 
-def test_a_job_that_diverges_leaves_the_last_good_checkpoint(tmp_path):
-    run(tmp_path, "stages=[train]", "trainer.steps=1")
-    good = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix in (".pt", ".json")}
+def test_a_job_that_diverges_leaves_no_checkpoint(tmp_path):
     with pytest.raises(Diverged, match=r"^training step \d: the weight \S+ (before|after) it is not finite"):
         run(tmp_path, "stages=[train]", "optimizer.embed_lr=1e38")
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix in (".pt", ".json")} == good
+    assert [path.name for path in tmp_path.iterdir() if path.suffix in (".pt", ".json")] == ["run.json"]
 
 
 @pytest.mark.parametrize(
