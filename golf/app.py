@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from itertools import count, pairwise
+from logging.config import dictConfig
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,14 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from golf import stdio
 from golf.build import build
 from golf.command import exit_code
 from golf.config.arguments import check_arguments
-from golf.config.check import check
+from golf.config.composed import checked, overridden, own_folders, plain
 from golf.config.explain import explain
 from golf.config.override import with_home
-from golf.config.places import with_absolute_paths
 from golf.errors import Ended, Stopped, UserError, require
 from golf.launch import torchrun
 from golf.launch.elastic import WorkerError
@@ -34,11 +33,12 @@ from golf.launch.task import Task
 from golf.occupied import remove_if_empty
 from golf.paths import PACKAGE, config_dir
 from golf.resume.command import resume_command
-from golf.run_files import CONFIG
+from golf.run_files import CONFIG, MULTIRUN
 from golf.sweep import gpus, status
 from golf.sweep.interrupts import run_unless_interrupted
 from golf.sweep.job_name import job_name, variant
-from golf.sweep.sweep import directory_to_resume, sweep_of
+from golf.sweep.jobs import belongs
+from golf.sweep.sweep import sweep_of
 from golf.terminal import print_error
 
 # Hydra looks for plugins in the packages `hydra_plugins` along the path.
@@ -74,12 +74,10 @@ def lead() -> int:
         print(f"golf {version('golf')}")
         return 0
     try:
-        sys.argv[1:] = map(with_home, _whole(sys.argv[1:]))
-        require("${" not in os.getcwd(), f"{os.getcwd()}: ${{ is a reference to Hydra; work in another directory")
-        if torchrun.active():
-            torchrun.refuse_sweep(sys.argv[1:])
-        check_arguments(sys.argv[1:])
-        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
+        if sys.argv[1:2] == ["resume"]:
+            resume(sys.argv[2:])
+        else:
+            compose()
         return 0
     except KeyboardInterrupt:
         stopped = Stopped(signal.SIGINT)
@@ -89,7 +87,7 @@ def lead() -> int:
         code = 2
         if isinstance(error, Ended | UserError):
             message, code = str(error), error.code
-        elif any(frame.f_code is run_job.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
+        elif any(frame.f_code in OURS for frame, _ in traceback.walk_tb(error.__traceback__)):
             raise
         else:  # Hydra could not compose what it was given
             message = explain(error, groups=[path.name for path in config_dir().iterdir() if path.is_dir()])
@@ -102,6 +100,30 @@ def lead() -> int:
             remove_if_empty(Path(directory))  # who wrote nothing leaves nothing behind
         if torchrun.active():
             torchrun.release()
+
+
+def compose() -> None:
+    """Compose what the command line asks for, and run it."""
+    sys.argv[1:] = map(with_home, _whole(sys.argv[1:]))
+    require("${" not in os.getcwd(), f"{os.getcwd()}: ${{ is a reference to Hydra; work in another directory")
+    if torchrun.active():
+        torchrun.refuse_sweep(sys.argv[1:])
+    check_arguments(sys.argv[1:])
+    hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(run_job)()
+
+
+def resume(arguments: list[str]) -> None:
+    """`golf resume DIR`."""
+    from golf.launch.resume import parse, sweep_arguments, task_of  # imports torch, which --help must not
+
+    directory, overrides = parse(arguments)
+    if (directory / MULTIRUN).is_file():
+        sys.argv[1:] = sweep_arguments(directory, overrides)
+        compose()
+    else:
+        task = task_of(directory, overrides)
+        dictConfig(dict(task.logging))
+        launch(task)
 
 
 def _whole(arguments: list[str]) -> list[str]:
@@ -126,9 +148,9 @@ def claim(directory: str) -> str:
     return str(path)
 
 
-def sweep_directory(resume: str | None, new: str) -> str:
-    """Where a sweep's jobs lie, wherever they run: in the directory to go on with, or in a new one."""
-    return str(Path(claim(new)).absolute() if resume is None else directory_to_resume(resume))
+def sweep_directory(directory: str) -> str:
+    """The same for a sweep, whose jobs may run where the working directory is another."""
+    return str(Path(claim(directory)).absolute())
 
 
 # Here and not in `main`, since a sweep's jobs may be run by processes that only import `run_job`.
@@ -154,9 +176,12 @@ def run_job(cfg: DictConfig) -> float | tuple[float, ...] | None:
         results = run(cfg, job, sweep=directory.parent)
         return {} if results is None else sweep.values(results)
 
+    def here(done: bool) -> bool:
+        return belongs(cfg, job, directory, with_data=done)  # without, the job looks at them itself
+
     # Of several hosts, each of which runs this for the same job, the first keeps its status.
     main = cfg.launch.get("node_rank", 0) == 0
-    once = partial(status.run_once, directory, job.overrides.task, sweep.objectives, work, main=main)
+    once = partial(status.run_once, directory, job.overrides.task, sweep.objectives, work, here, main=main)
     return run_unless_interrupted(job.launcher, once)
 
 
@@ -166,31 +191,32 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
     Returns the content of results.json; None on a host that does not hold rank 0.
     """
     directory = Path(job.runtime.output_dir)
-    # Classes beside a user's own YAML files; last, so that they hide nothing that is installed.
-    own = [source.path for source in job.runtime.config_sources if source.provider == "command-line"]
-    sys.path += [path for path in own if path not in sys.path]
     try:
-        config = plain(cfg)
-        check(config)
-        config = with_absolute_paths(config, job.runtime.cwd)
+        config = checked(cfg, job)
         build(config["sweep"]).check()
-        resumed = config["sweep"]["resume"]
-        require(sweep is not None or resumed is None, f"sweep.resume={resumed}: goes with -m, as the sweep was started")
-        if sweep is not None:
-            os.environ.pop("WANDB_RUN_ID", None)  # of the one run that an agent of W&B's waits for
-            group = f"{sweep.parent.name}/{sweep.name}"
-            names = {"group": group, "name": directory.name, "variant": variant(job.overrides.task)}
-            config["tracker"] |= {key: name for key, name in names.items() if config["tracker"].get(key, "") is None}
-        task = Task(
-            config=config,
-            directory=str(directory),
-            choices={key: str(option) for key, option in job.runtime.choices.items() if not key.startswith("hydra/")},
-            overridden=sorted(re.split("[=@]", override.lstrip("+~"))[0] for override in job.overrides.task),
-            label="" if job.runtime.choices["hydra/launcher"] == "basic" else f"{directory.name}  ",
-            sys_path=own,
-            logging=plain(job.job_logging),
-        )
-        return build(config["launch"]).run(task, fresh=sweep is not None)
+    except UserError as error:
+        raise Ended(str(error), code=error.code) from error
+    if sweep is not None:
+        os.environ.pop("WANDB_RUN_ID", None)  # of the one run that an agent of W&B's waits for
+        group = f"{sweep.parent.name}/{sweep.name}"
+        names = {"group": group, "name": directory.name, "variant": variant(job.overrides.task)}
+        config["tracker"] |= {key: name for key, name in names.items() if config["tracker"].get(key, "") is None}
+    task = Task(
+        config=config,
+        directory=str(directory),
+        choices={key: str(option) for key, option in job.runtime.choices.items() if not key.startswith("hydra/")},
+        overridden=overridden(job),
+        label="" if job.runtime.choices["hydra/launcher"] == "basic" else f"{directory.name}  ",
+        sys_path=own_folders(job),
+        logging=plain(job.job_logging),
+    )
+    return launch(task, sweep)
+
+
+def launch(task: Task, sweep: Path | None = None) -> dict[str, Any] | None:
+    """Run it, as a job of the sweep in a directory if there is one. Its results; None on a host without rank 0."""
+    try:
+        return build(task.config["launch"]).run(task, fresh=sweep is not None)
     except UserError as error:
         raise Ended(str(error), code=error.code) from error
     except WorkerError as error:
@@ -199,13 +225,8 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
         stopped = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
         if sweep is not None:  # whose end tells how to go on
             raise stopped from None
-        again = f"; {resume_command(directory)} goes on" if (directory / CONFIG).is_file() else ""
+        again = f"; {resume_command(task.directory)} goes on" if Path(task.directory, CONFIG).is_file() else ""
         raise Ended(f"{stopped}{again}", code=stopped.exit_code) from None
 
 
-def plain(cfg: Any) -> dict[str, Any]:
-    """`cfg` as plain dicts and lists with interpolations resolved; raises UserError where one cannot be."""
-    try:
-        return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
-    except OmegaConfBaseException as error:
-        raise UserError(explain(error)) from error
+OURS = (run_job.__code__, launch.__code__)  # what is raised in them and is no UserError, is a fault of the program

@@ -193,6 +193,31 @@ class Snapshot(TypedDict):
     loop_seconds: float
 
 
+class Identity(TypedDict):
+    """What makes a run the one it is: golf.identity."""
+
+    config: dict[str, Any]
+    input: dict[str, str]
+    code: dict[str, str]
+    data: dict[str, Any]
+
+
+class Started(TypedDict):
+    """How, as far as config.yaml does not say it: options, working directory, folders of classes, and logging."""
+
+    choices: dict[str, str]
+    cwd: str
+    sys_path: list[str]
+    logging: dict[str, Any]
+
+
+class Run(TypedDict):
+    """run.json."""
+
+    identity: Identity
+    started: Started
+
+
 class Config(TypedDict):
     """config.yaml."""
 

@@ -1,17 +1,20 @@
 """Runs the stages that a configuration selects, in one run directory."""
 
+import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 import yaml
 
-from golf import dist, results
+from golf import dist, identity, results
 from golf.atomic import replacing, write_json
 from golf.build import build
 from golf.cache.accounts import byte_account
@@ -36,7 +39,7 @@ from golf.plots import plot_all
 from golf.provenance import provenance
 from golf.resume.resume import NoResume
 from golf.resume.snapshots import Snapshots
-from golf.run_files import ARTIFACT, CONFIG, RESULTS, RunFiles, record_name, runs_of_sweep
+from golf.run_files import ARTIFACT, CONFIG, MULTIRUN, RESULTS, RUN, RunFiles, occupant, record_name, runs_of_sweep
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, Work
@@ -51,22 +54,53 @@ STAGES: tuple[Stage, ...] = (Train(), Quantize(), Evaluate(), TTT())
 
 
 def run(
-    config: Mapping[str, Any], directory: Path, choices: Mapping[str, str], overridden: frozenset[str] = frozenset()
+    config: Mapping[str, Any],
+    directory: Path,
+    choices: Mapping[str, str],
+    overridden: frozenset[str] = frozenset(),
+    how: Mapping[str, Any] = MappingProxyType({"sys_path": [], "logging": {}}),
 ) -> dict[str, Any]:
     """Run the selected stages and return the content of results.json.
 
     config: resolved and checked; choices: the option of each group; overridden: the keys and groups that the
-    command line set. Every rank of a job calls this; rank 0 alone writes files and is heard. Raises UserError for a
-    mistake that can be seen beforehand, and then has written nothing to `directory`; for a full disk; for too little
-    memory; if the data change meanwhile; and if another job goes on in `directory`. Raises Diverged.
+    command line set; how: what else `golf resume` has to know. Every rank of a job calls this; rank 0 alone writes
+    files and is heard. Raises UserError for a mistake that can be seen beforehand, another run in `directory` among
+    them, and then has written nothing there; for a full disk; for too little memory; if the data change meanwhile; and
+    if another job goes on in `directory`. Raises Diverged.
     """
+    if dist.is_main():
+        belongs(config, directory, overridden, with_data=False)  # here too, since a lock is a file in the directory
     with _ours(directory), room_for(directory):
-        return _run_all(config, directory, choices, overridden)
+        return _run_all(config, directory, choices, overridden, how)
 
 
-def _run_all(
-    config: Mapping[str, Any], directory: Path, choices: Mapping[str, str], overridden: frozenset[str]
-) -> dict[str, Any]:
+def belongs(config: Mapping[str, Any], directory: Path, overridden: frozenset[str], *, with_data: bool) -> bool:
+    """Whether `directory` holds the run that `run` would run there, as far as it came; False where it holds none.
+
+    with_data: look at the data too, which takes as long as reading them. Raises UserError if another run lies there,
+    unless the configuration says overwrite.
+    """
+    if occupant(directory) is None:
+        return False
+    if (directory / MULTIRUN).exists():  # whatever the configuration is
+        return identity.holds(directory, {}, overwrite=False)
+    stages, files, config, _ = _chosen(config, directory, overridden)
+    data = _digests(json.dumps({**config["data"], "seed": None})) if with_data else None  # whatever its order
+    run = identity.identity(stages, config, _inputs(stages, files), data)
+    return identity.holds(directory, run, config["overwrite"])
+
+
+@cache
+def _digests(data: str) -> dict[str, Any]:
+    """The digests of configured data, which the jobs of a sweep have in common."""
+    return build(json.loads(data)).open(Listener()).digests()
+
+
+def _chosen(
+    config: Mapping[str, Any], directory: Path, overridden: frozenset[str]
+) -> tuple[list[Stage], RunFiles, Mapping[str, Any], str | None]:
+    """The stages that are chosen, their files, and the configuration with the model and the seeds of what the first
+    one reads, with the digest of the tokenizer that this was made with (None if it reads nothing)."""
     stages = [stage for stage in STAGES if stage.chosen_by in config["stages"]]
     known = list(dict.fromkeys(stage.chosen_by for stage in STAGES))
     require(len(stages) > 0, f"stages=[] selects nothing; choose from {known}")
@@ -74,15 +108,33 @@ def _run_all(
     require(not twice, f"stages={config['stages']}: names a stage twice")
     files = RunFiles(directory, config["input"])
     _check_inputs(stages, files)
-    tokenizer = None
-    if stages[0].reads:
-        source = files.get(stages[0].reads[0])
-        config, tokenizer = with_model_of(source, stages[0].reads[0], config, overridden)
+    if not stages[0].reads:
+        none = config["input"] is None
+        require(none, f"input={config['input']}: train reads none; leave it out, or leave train out of stages")
+        return stages, files, config, None
+    source = stages[0].reads[0]
+    config, tokenizer = with_model_of(files.get(source), source, config, overridden)
+    if trained := files.read_record("train"):
+        config = with_seeds_of(trained, config, overridden)
+    return stages, files, config, tokenizer
+
+
+def _inputs(stages: Sequence[Stage], files: RunFiles) -> dict[str, str]:
+    """SHA-256 of the files that the stages read and none of them makes."""
+    read = {name for stage in stages for name in stage.reads} - {stage.writes for stage in stages}
+    return {name: sha256(files.get(name)) for name in sorted(read)}
+
+
+def _run_all(
+    config: Mapping[str, Any],
+    directory: Path,
+    choices: Mapping[str, str],
+    overridden: frozenset[str],
+    how: Mapping[str, Any],
+) -> dict[str, Any]:
+    stages, files, config, tokenizer = _chosen(config, directory, overridden)
+    if tokenizer is not None:
         choices = {group: option for group, option in choices.items() if group != "model"}
-        if trained := files.read_record("train"):
-            config = with_seeds_of(trained, config, overridden)
-    elif config["input"] is not None:
-        raise UserError(f"input={config['input']}: train reads none; leave it out, or leave train out of stages")
     device = pick_device(config["device"], config["threads"])
     attention, attend = choose(config["attention"], device)
     chosen = _choose_kernels(config, device)
@@ -94,16 +146,25 @@ def _run_all(
     started = time.perf_counter()
     work, account = _open(config, choices, files, device, attend, terminal)
     if tokenizer not in (None, work.data_digests["tokenizer"]["sha256"]):
+        source = files.get(stages[0].reads[0])
         raise UserError(f"{source}: was made with another tokenizer than {work.dataset.tokenizer}; give it its data")
     for stage in stages:
         stage.check(work)
     facts = provenance(config, work.data_digests, str(device))
     facts |= {"attention": attention, "kernels": chosen, "ranks": dist.world_size()}
     seconds = {"data": time.perf_counter() - started}
+    if dist.is_main():
+        made = identity.identity(stages, config, _inputs(stages, files), work.data_digests)
+        same = identity.holds(directory, made, config["overwrite"])
     events = Events([Log(), JsonLines()], [*terminal.optional, tracker]) if dist.is_main() else Events()
     work = replace(work, events=events)
     dist.barrier()  # nothing is written before every rank has passed its checks
     try:
+        if dist.is_main():
+            if not same:
+                _remove_what_follows(stages[0], files)
+            started_as = {**how, "choices": dict(choices), "cwd": os.getcwd()}
+            write_json(files.path(RUN), {"identity": made, "started": started_as})
         events.start(Job(directory, config, choices))
         tell(early.said, Events(events.required, [tracker]))
         if dist.is_main():
@@ -138,6 +199,15 @@ def _run_all(
         raise
     events.finish(outcome)
     return outcome
+
+
+def _remove_what_follows(first: Stage, files: RunFiles) -> None:
+    """Of another run that is overwritten, remove its results and what the stages made that depend on `first`, or all
+    of them made where the stage reads its inputs elsewhere."""
+    stale = STAGES if files.source is not None else STAGES[STAGES.index(first) :]
+    for name in (RESULTS, *(name for stage in stale for name in (record_name(stage.name), stage.writes))):
+        if name is not None:
+            files.path(name).unlink(missing_ok=True)
 
 
 def _open(

@@ -9,6 +9,8 @@ from golf.forms import RESULT_OF, Config, Record, Results, TrainConfig
 from golf.reading import read_json, read_yaml, shaped
 
 CHECKPOINT, ARTIFACT, RESULTS, CONFIG = "checkpoint.pt", "artifact.golf", "results.json", "config.yaml"
+RUN = "run.json"  # golf.identity
+MULTIRUN = "multirun.yaml"  # in a sweep's directory: its configuration and command line, by Hydra
 
 
 class RunFiles:
@@ -57,6 +59,13 @@ class RunFiles:
     def write_record(self, record: dict[str, Any]) -> None:
         assert record.keys() == Record.__required_keys__
         write_json(self.path(record_name(record["stage"])), record)
+
+
+def occupant(directory: Path) -> str | None:
+    """The name of a file which shows that a run or a sweep has begun in a directory; None if there is none."""
+    return next(
+        (name for name in (MULTIRUN, RUN, CONFIG, RESULTS, CHECKPOINT, ARTIFACT) if (directory / name).exists()), None
+    )
 
 
 def record_name(stage: str) -> str:

@@ -35,7 +35,7 @@ def base(tmp_path_factory) -> tuple[Path, dict]:
 def test_what_a_run_leaves(base):
     directory, results = base
     names = {path.name for path in directory.iterdir()}
-    files = {"config.yaml", "checkpoint.pt", "artifact.golf", "metrics.jsonl", "results.json", "job.log"}
+    files = {"run.json", "config.yaml", "checkpoint.pt", "artifact.golf", "metrics.jsonl", "results.json", "job.log"}
     records = {"train.json", "quantize.json", "evaluate.json", "ttt.json"}
     pictures = {"learning_curve.png", "ttt_curve.png", "bytes_per_tensor.png"}
     assert names == files | records | pictures
@@ -275,7 +275,7 @@ def test_the_same_run_twice_is_the_same(base, tmp_path):
 
 def test_a_run_in_the_directory_of_a_longer_one(tmp_path):
     run(tmp_path, "stages=[train]", "trainer.steps=6", "trainer.validate_every=2")
-    run(tmp_path, "stages=[train]", "trainer.steps=3", "trainer.log_every=2")
+    run(tmp_path, "stages=[train]", "trainer.steps=3", "trainer.log_every=2", "overwrite=true")
     said = [(line["stage"], line["step"]) for line in jsonl.read_metrics(tmp_path)]
     assert said == [("train", 1), ("train", 2), ("train", 3), ("validate", 3)]
     assert len(jsonl.read(tmp_path)) > len(said)
@@ -376,7 +376,7 @@ def test_scores_of_other_tokens_do_not_stand_side_by_side(base, tmp_path):
 
 def test_the_input_comes_before_what_lies_there(base, tmp_path):
     run(tmp_path, "quantizer=rtn", "trainer.steps=1")
-    again = run(tmp_path, "stages=[evaluate]", f"input={base[0]}")
+    again = run(tmp_path, "stages=[evaluate]", f"input={base[0]}", "overwrite=true")
     assert again["ttt"] == base[1]["ttt"]
     assert json.loads((tmp_path / "ttt.json").read_text())["inputs"]["artifact.golf"]["path"] == str(
         base[0] / "artifact.golf"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 from golf.build import module_of
@@ -26,17 +26,13 @@ def stage_key(
 
     inputs: SHA-256 by name. more: what Stage.depends returned. facts: the job's provenance.
     """
-    parts = {group: config[group] for group in stage.groups}
-    modules = {type(stage).__module__, *(module_of(part) for part in parts.values() if isinstance(part, Mapping))}
-    modules |= own_module(facts["attention"])
-    code = closure(modules, lambda module: module.partition(".")[0] == "golf")
     depends = {
         "stage": stage.name,
-        "config": parts,
+        "config": {group: config[group] for group in stage.groups},
         "inputs": dict(inputs),
         "more": dict(more),
         "data": facts["data"],
-        "code": _digest(code),
+        "code": code_digest(stage, config, own_module(facts["attention"])),
         "device": facts["device"]["name"],
         "ranks": facts["ranks"],
         "attention": facts["attention"],
@@ -44,6 +40,14 @@ def stage_key(
         "torch": facts["versions"]["torch"],
     }
     return _digest(depends)
+
+
+def code_digest(stage: "Stage", config: Mapping[str, Any], more: Set[str] = frozenset()) -> str:
+    """Digest of the code that the stage uses with this configuration, parts of the user's own included. more: names of
+    modules besides."""
+    parts = (config[group] for group in stage.groups)
+    modules = {type(stage).__module__, *(module_of(part) for part in parts if isinstance(part, Mapping)), *more}
+    return _digest(closure(modules, lambda module: module.partition(".")[0] == "golf"))
 
 
 def _digest(value: Any) -> str:

@@ -19,6 +19,7 @@ class Root:
     device: Literal["auto", "cpu", "cuda"]
     attention: Literal["auto", "fa3", "fa2", "fa4", "hybrid", "sdpa"]
     threads: int | None
+    overwrite: bool
     data: Component
     model: Component
     optimizer: Component

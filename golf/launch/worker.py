@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from golf import dist, stdio
 from golf.atomic import write_json
+from golf.config.composed import add_to_path
 from golf.errors import Stopped, UserError
 from golf.launch import torchrun
 from golf.launch.elastic import WorkerError
@@ -75,8 +76,9 @@ def run(task: Task) -> dict[str, Any]:
     """Run a task in this process and return its results."""
     from golf import pipeline
 
-    sys.path += [folder for folder in task.sys_path if folder not in sys.path]
-    return pipeline.run(task.config, Path(task.directory), task.choices, frozenset(task.overridden))
+    add_to_path(task.sys_path)
+    how = {"sys_path": task.sys_path, "logging": task.logging}
+    return pipeline.run(task.config, Path(task.directory), task.choices, frozenset(task.overridden), how)
 
 
 def main(path: str) -> int:

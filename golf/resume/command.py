@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from golf.config.override import override
+from golf.shell import quote
 
 
 def resume_command(directory: Path | str) -> str:
-    """What to type again, as in `the same command with hydra.run.dir=multirun/2026-11-23/10-15-00`."""
-    is_sweep = (Path(directory) / "multirun.yaml").is_file()
-    return f"the same command with {override('sweep.resume' if is_sweep else 'hydra.run.dir', directory)}"
+    """What to type into a shell, as in `golf resume multirun/2026-11-23/10-15-00`."""
+    return f"golf resume {quote(directory)}"

@@ -9,6 +9,7 @@ from typing import Any
 from golf import occupied
 from golf.errors import Ended, Stopped
 from golf.resume.command import resume_command
+from golf.run_files import MULTIRUN
 from golf.shell import quote
 from golf.sweep import status
 from golf.sweep.job_name import NOT_ASKED, without
@@ -30,9 +31,9 @@ def conclude(
     Raises Ended: with a signal's code if one ended the sweep, else with the code 1 if a job failed, else `stopped` if
     there is one.
     """
-    jobs = [job for path in directory.rglob(status.FILE) if (job := status.read(path.parent)) is not None]
+    jobs = [job for _, job in status.found(directory)]
     if stopped is not None and not jobs:
-        if {path.name for path in directory.glob("*")} - {occupied.FILE} == {"multirun.yaml"}:
+        if {path.name for path in directory.glob("*")} - {occupied.FILE} == {MULTIRUN}:
             shutil.rmtree(directory)
         raise stopped
     _print(sorted(jobs, key=lambda job: job["started"]), objectives, lost, left_out)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 LONGEST = 100  # characters, before the hash
 NOT_SAID = ("hydra.", "launch.", "sweep.")  # where and how a job runs, not what it computes
-NOT_ASKED = ("hydra.", "hydra/", "sweep.", "sweep=")  # of which a job may have others when its sweep is resumed
+# Of which a job may have others when its sweep is resumed.
+NOT_ASKED = ("hydra.", "hydra/", "sweep.", "sweep=", "overwrite=")
 NO_VARIANT = {"seed", "hydra", "sweep", "tracker", "cache"}  # these repeat, run and record a variant
 
 

@@ -3,7 +3,7 @@
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,23 @@ def run_once(
     overrides: Sequence[str],
     objectives: Sequence[str],
     run: Callable[[], Mapping[str, float]],
+    belongs: Callable[[bool], bool],
     *,
     main: bool = True,
 ) -> float | tuple[float, ...] | None:
     """Run a job of a sweep unless it is done already; its objectives (a tuple if several), or None if it failed.
 
-    run: does the work and returns the value of each objective. main: whether this process keeps the status; of a job on
-    several hosts the first host's does.
+    run: does the work and returns the value of each objective. belongs: whether the directory holds this very job, told
+    whether it is done there; raises UserError, and so does this, if it holds another. main: whether this process keeps
+    the status; of a job on several hosts the first host's does.
 
-    Nothing that happens in a job is raised, since that would end the whole sweep. But an interrupt is, and an exit: a
-    scheduler that takes the host away asks for it and runs the job again elsewhere.
+    Nothing else that happens in a job is raised, since that would end the whole sweep. But an interrupt is, and an
+    exit: a scheduler that takes the host away asks for it and runs the job again elsewhere.
     """
     before = read(directory)
-    if before is not None and before["state"] == "done" and list(before["objectives"] or ()) == list(objectives):
-        return _told(before["objectives"])
+    told = before["objectives"] if before is not None and before["state"] == "done" else None
+    if belongs(told is not None) and told is not None and list(told) == list(objectives):
+        return _told(told)
     started = time.time()
 
     def write(state: str, values: Mapping[str, float] | None = None, error: str | None = None) -> None:
@@ -75,6 +78,13 @@ def load(directory: Path) -> dict[str, Any] | None:
     """The same, but raises UserError if the file cannot be read."""
     path = directory / FILE
     return read_json(path, Status) if path.exists() else None
+
+
+def found(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The directories of the jobs below one, and what their files say."""
+    for path in directory.rglob(FILE):
+        if (job := read(path.parent)) is not None:
+            yield path.parent, job
 
 
 def _told(values: Mapping[str, float]) -> float | tuple[float, ...]:

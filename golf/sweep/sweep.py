@@ -1,7 +1,7 @@
 """The sweep that a job belongs to."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,17 @@ from golf.config.names import no_such
 from golf.disk import room_for
 from golf.errors import UserError, require
 from golf.events import Events
-from golf.occupied import occupied
-from golf.paths import absolute
+from golf.occupied import occupied, remove_if_empty
 from golf.results import METRICS, metric
+from golf.run_files import MULTIRUN, occupant
 
 
 @dataclass(kw_only=True)
 class Sweep:
-    """`resume`: the directory of a sweep that was cut off. The same command with it runs only what is missing.
-
-    `objectives`: what is compared, by its name in results.json, as in `artifact_bytes` or `sliding.val_bpb`. A job
+    """`objectives`: what is compared, by its name in results.json, as in `artifact_bytes` or `sliding.val_bpb`. A job
     returns these numbers to the sweeper, one as it is and several as a tuple, and has failed if it computed none.
     """
 
-    resume: str | Path | None
     objectives: list[str]
 
     def check(self) -> None:
@@ -55,18 +52,24 @@ def sweep_of(cfg: DictConfig) -> Sweep:
     return sweep
 
 
-def directory_to_resume(resume: str) -> Path:
-    """`resume`, absolute, if it is a sweep's directory. Raises UserError if not."""
-    directory = absolute(resume)
-    if not (directory / "multirun.yaml").is_file():
-        raise UserError(f"sweep.resume={resume}: is no directory of a sweep (it has no multirun.yaml)")
-    return directory
-
-
 @contextmanager
 def sweeping(directory: Path) -> Iterator[None]:
-    """Around the jobs of the sweep in `directory`, in which no other may run. Raises UserError if its disk is full."""
+    """Around the jobs of the sweep in `directory`, in which no other may run; it is made if need be.
+
+    Raises UserError if that cannot be done, if there is a run, and if its disk is full.
+    """
     from golf.tracker.console import Console  # heavy for a module that every start of Hydra imports
 
-    with occupied(directory, Events(optional=[Console()])), room_for(directory):
-        yield
+    if (found := occupant(directory)) not in (None, MULTIRUN):
+        raise UserError(f"{directory}: is the directory of a run ({found}); give another hydra.sweep.dir")
+    with ExitStack() as stack:
+        try:
+            if not directory.exists():
+                directory.mkdir(parents=True, exist_ok=True)
+                stack.callback(remove_if_empty, directory)
+            stack.enter_context(occupied(directory, Events(optional=[Console()])))
+        except OSError as error:
+            message = f"{directory}: cannot be written ({error.strerror}); give another hydra.sweep.dir"
+            raise UserError(message) from error
+        with room_for(directory):
+            yield

@@ -46,10 +46,9 @@ def test_a_shell_takes_a_word_for_the_text_it_is():
 def test_a_plain_path_needs_no_quotes():
     path = "multirun/2026-11-23/10-15-00-2/seed-1-1f0c77a2"
     assert override("input", path) == f"input={path}"
-    assert resume_command(path) == f"the same command with hydra.run.dir={path}"
+    assert resume_command(path) == f"golf resume {path}"
 
 
 def test_a_command_is_one_that_can_be_pasted():
     assert typed(override("input", NASTY)) == [f"input={hydra_value(NASTY)}".encode()]
-    again = resume_command(NASTY).removeprefix("the same command with ")
-    assert typed(again) == [f"hydra.run.dir={hydra_value(NASTY)}".encode()]
+    assert typed(resume_command(NASTY).removeprefix("golf ")) == [b"resume", NASTY.encode()]

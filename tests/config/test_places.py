@@ -31,7 +31,7 @@ def home(tmp_path, monkeypatch) -> Path:
     return home
 
 
-KEYS = ("input", "data.path", "data.tokenizer", "cache.directory", "sweep.resume")
+KEYS = ("input", "data.path", "data.tokenizer", "cache.directory")
 
 
 def test_every_key_that_is_a_path_gets_an_absolute_one(home):

@@ -302,7 +302,7 @@ def _status(made: Path, scratch: Path) -> Reader:
     def read(directory: Path) -> None:
         with suppress(Ended), redirect_stdout(StringIO()):
             conclude(directory, ["val_bpb"])
-        status.run_once(directory, ["a=1"], ["val_bpb"], lambda: {"val_bpb": 1.0}, main=False)
+        status.run_once(directory, ["a=1"], ["val_bpb"], lambda: {"val_bpb": 1.0}, lambda done: done, main=False)
 
     return Reader({"status.json": json.dumps({**done, "error": None}).encode()}, ("status.json",), read)
 

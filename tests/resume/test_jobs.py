@@ -90,7 +90,7 @@ def test_it_leaves_the_same(whole, tmp_path, cache):
 def test_another_configuration_begins_anew(tmp_path):
     settings = (*QUICK, "stages=[train]", "resume.every_seconds=0")
     cut_after(TrainingLoop, 2, tmp_path / "run", *settings)
-    results = run(tmp_path / "run", *settings, "seed=7")
+    results = run(tmp_path / "run", *settings, "seed=7", "overwrite=true")
     assert results["prequant"] == run(tmp_path / "other", *settings, "seed=7")["prequant"]
     (ignored,) = told(tmp_path / "run", "snapshot_ignored")
     assert ignored["because"] == "other code, configuration, data or processes made it"

@@ -13,10 +13,14 @@ from golf.sweep import status
 from golf.sweep.conclusion import conclude
 
 
+def mine(done: bool) -> bool:
+    return True
+
+
 @pytest.fixture
 def directory(tmp_path):
     """A sweep of one job that went well."""
-    status.run_once(tmp_path / "one", ["seed=1", "ttt=none"], ["val_bpb"], lambda: {"val_bpb": 1.25})
+    status.run_once(tmp_path / "one", ["seed=1", "ttt=none"], ["val_bpb"], lambda: {"val_bpb": 1.25}, mine)
     (tmp_path / "multirun.yaml").touch()
     return tmp_path
 
@@ -27,7 +31,7 @@ def test_all_is_well(directory, capsys):
 
 
 def test_numbers_of_bytes_are_whole(tmp_path, capsys):
-    status.run_once(tmp_path, ["seed=1"], ["artifact_bytes"], lambda: {"artifact_bytes": 15_978_962})
+    status.run_once(tmp_path, ["seed=1"], ["artifact_bytes"], lambda: {"artifact_bytes": 15_978_962}, mine)
     conclude(tmp_path, ["artifact_bytes"])
     assert "15,978,962" in capsys.readouterr().out
 
@@ -41,10 +45,8 @@ def test_a_job_that_left_nothing_is_lost(directory, capsys):
 
 def test_a_launcher_that_gave_up_is_told_with_what_it_left(directory, capsys):
     with pytest.raises(SystemExit):
-        status.run_once(directory / "two", ["seed=2", "ttt=none"], ["val_bpb"], lambda: exit())
-    with pytest.raises(
-        Ended, match=r"the host is gone\n1 of 2 jobs failed; the same command with .* runs them again"
-    ) as ended:
+        status.run_once(directory / "two", ["seed=2", "ttt=none"], ["val_bpb"], lambda: exit(), mine)
+    with pytest.raises(Ended, match=r"the host is gone\n1 of 2 jobs failed; golf resume .* runs them again") as ended:
         conclude(directory, ["val_bpb"], stopped=RuntimeError("the host is gone"))
     assert ended.value.code == 1
     assert "running" in capsys.readouterr().out
@@ -52,9 +54,11 @@ def test_a_launcher_that_gave_up_is_told_with_what_it_left(directory, capsys):
 
 def test_what_it_prints_can_be_pasted(tmp_path, capsys):
     path = f"/{'a b/' * 60}x.model"
-    status.run_once(tmp_path / "one", ["seed=1", f"data.tokenizer={path}"], ["val_bpb"], lambda: {"val_bpb": 1.25})
+    status.run_once(
+        tmp_path / "one", ["seed=1", f"data.tokenizer={path}"], ["val_bpb"], lambda: {"val_bpb": 1.25}, mine
+    )
     failing = partial(require, False, f"{path}: no")
-    status.run_once(tmp_path / "two", ["seed=2"], ["val_bpb"], failing)
+    status.run_once(tmp_path / "two", ["seed=2"], ["val_bpb"], failing, mine)
     with pytest.raises(Ended, match=re.escape(resume_command(tmp_path))):
         conclude(tmp_path, ["val_bpb"], left_out=[(["seed=3"], "none")])
     printed = capsys.readouterr().out

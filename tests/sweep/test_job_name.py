@@ -35,7 +35,13 @@ def test_another_job_has_another_name(one, two):
     [
         (["seed=42", "ttt.epochs=0"], "seed-42_ttt.epochs-0-"),
         (
-            ["seed=1", "data.path=/a/b", "launch.nproc_per_node=8", "sweep.resume=x", "hydra.launcher.n_jobs=2"],
+            [
+                "seed=1",
+                "data.path=/a/b",
+                "launch.nproc_per_node=8",
+                "sweep.objectives=[val_loss]",
+                "hydra.launcher.n_jobs=2",
+            ],
             "seed-1-",
         ),
         (["stages=[train,quantize]"], "stages-train-quantize-"),
@@ -49,7 +55,7 @@ def test_what_a_name_says(asked, said):
 
 
 def test_where_a_job_runs_is_not_in_its_name():
-    assert job_name(["sweep=grid", "seed=1", "hydra.launcher.n_jobs=8", "sweep.resume=there"]) == job_name(["seed=1"])
+    assert job_name(["sweep=grid", "seed=1", "hydra.launcher.n_jobs=8", "overwrite=true"]) == job_name(["seed=1"])
     assert job_name(["seed=1", "launch.nproc_per_node=1"]) != job_name(["seed=1", "launch.nproc_per_node=2"])
     assert job_name(["seed=1", "data.path=/a"]) != job_name(["seed=1", "data.path=/b"])
 
@@ -59,7 +65,10 @@ def test_where_a_job_runs_is_not_in_its_name():
     [
         (["ttt.epochs=0", "seed=42", "data.path=/a/b"], "ttt.epochs=0 data.path=/a/b"),
         (["seed=1", "+data.seed=2", "~ttt", "launch.nproc_per_node=8"], "+data.seed=2 ~ttt launch.nproc_per_node=8"),
-        (["seed=1", "hydra/launcher=joblib", "sweep.resume=x", "tracker.mode=offline", "cache=off"], "defaults"),
+        (
+            ["seed=1", "hydra/launcher=joblib", "sweep.objectives=[val_loss]", "tracker.mode=offline", "cache=off"],
+            "defaults",
+        ),
     ],
 )
 def test_a_variant_is_all_that_is_tried_whatever_the_seed(asked, said):

@@ -97,7 +97,7 @@ def test_a_failure_stops_no_other_job(own, launcher):
     assert found["adamw"]["objectives"]["val_bpb"] > 0
     assert ranks(own) == [2]
     assert "optimizer=killed failed: rank 1 died: Signal 9 (SIGKILL)" in table_of(done)
-    assert "golf: error: 1 of 2 jobs failed; the same command with sweep.resume=" in done.stderr
+    assert "golf: error: 1 of 2 jobs failed; golf resume " in done.stderr
     assert "\x1b" not in done.stdout
     assert done.stdout.splitlines()[-1].startswith("optimizer=killed failed: rank 1 died")  # below the table
     started = [line.partition("  ")[0] for line in done.stdout.splitlines() if "  train            started" in line]

@@ -14,7 +14,6 @@ from optuna.trial import TrialState
 from runs import FEW
 from sweeps import statuses, sweep_from_here, table_of, write_optimizers
 
-from golf.config.override import hydra_value
 from golf.tracker import jsonl
 
 
@@ -48,9 +47,8 @@ def test_a_search_goes_on_where_it_was_and_trains_once(own):
     command = ("sweep=ttt_search", "trainer.steps=2", *FEW)
     done = sweep_from_here(own, *command, "hydra.sweeper.n_trials=1")
     assert (done.returncode, done.stderr) == (0, "")
-    resume = f"sweep.resume={directory(own)}"
     for _ in range(2):  # there is nothing to do the second time
-        done = sweep_from_here(own, *command, "hydra.sweeper.n_trials=2", resume)
+        done = golf(own.parent, "resume", str(directory(own)), "hydra.sweeper.n_trials=2")
         assert done.returncode == 0, done.stderr
         trials = study(own).trials
         assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
@@ -59,7 +57,7 @@ def test_a_search_goes_on_where_it_was_and_trains_once(own):
     scores = [status["objectives"]["val_bpb"] for status in statuses(own).values()]
     assert sorted(trial.value for trial in trials) == sorted(scores)
     assert best(own)["best_value"] == min(scores)
-    other = sweep_from_here(own, *command, "seed=7", resume)
+    other = sweep_from_here(own, *command, "seed=7", f"hydra.sweep.dir={directory(own)}")
     assert other.returncode == 2
     assert "hydra.sweeper.study_name=golf: this study has the command line experiment=tiny" in other.stderr
 
@@ -74,7 +72,7 @@ def test_a_trial_that_was_interrupted_goes_on(tmp_path):
     assert done.returncode == 130, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == [odd.name]
     (job,) = directory(odd).glob("*/status.json")
-    done = golf(odd, *command, f"sweep.resume={hydra_value(directory(odd))}")
+    done = golf(tmp_path, "resume", str(directory(odd)))
     assert done.returncode == 0, done.stderr
     assert list(directory(odd).glob("*/status.json")) == [job]
     assert [line["stage"] for line in jsonl.read(job.parent) if line.get("name") == "resumed"] == ["train"]
@@ -85,9 +83,7 @@ def test_a_failed_job_is_a_failed_trial(own):
     stages = ("stages=[train,quantize]", "trainer.steps=1", "data.val_tokens=130", "optimizer=failing_once")
     done = sweep_from_here(own, "sweep=clip_search", *stages, "hydra.sweeper.n_trials=2")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(
-        "golf: error: 1 of 2 jobs failed; the same command with sweep.resume="
-    )
+    assert done.stderr.splitlines()[-1].startswith("golf: error: 1 of 2 jobs failed; golf resume ")
     failed, complete = study(own).trials
     assert (failed.state, failed.values) == (TrialState.FAIL, None)
     found = [json.loads(path.read_text()) for path in directory(own).glob("*/status.json")]
@@ -100,7 +96,7 @@ def test_a_failed_job_is_a_failed_trial(own):
 def test_without_a_single_good_trial_it_is_told_why(own):
     one = ("sweep=ttt_search", "hydra.sweeper.n_trials=1")
     failed = sweep_from_here(own, *one, "optimizer=wrong")
-    assert (failed.returncode, failed.stderr[:36]) == (1, "golf: error: 1 of 1 jobs failed; the")
+    assert (failed.returncode, failed.stderr[:36]) == (1, "golf: error: 1 of 1 jobs failed; gol")
     assert "a learning rate of -1.0 is negative" in table_of(failed)
     nowhere = sweep_from_here(own, *one, "hydra/launcher=slurm", PATH=str(own))
     assert (nowhere.returncode, nowhere.stderr[:39]) == (2, 'golf: error: Could not detect "srun", a')

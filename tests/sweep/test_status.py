@@ -10,11 +10,12 @@ RESULTS = {"val_bpb": 1.25, "artifact_bytes": 1000, "sliding": {"val_bpb": 1.5},
 
 
 def swept(*objectives: str) -> Sweep:
-    return Sweep(resume=None, objectives=list(objectives))
+    return Sweep(objectives=list(objectives))
 
 
 def job(directory, *objectives: str, **kinds):
-    return status.run_once(directory, ["seed=1"], objectives, lambda: swept(*objectives).values(RESULTS), **kinds)
+    values = lambda: swept(*objectives).values(RESULTS)  # noqa: E731
+    return status.run_once(directory, ["seed=1"], objectives, values, lambda done: True, **kinds)
 
 
 @pytest.mark.parametrize(
@@ -48,12 +49,28 @@ def test_a_job_that_is_done_tells_the_same_again(tmp_path):
     assert status.read(tmp_path)["objectives"] == {"artifact_bytes": 1000}
 
 
+def test_only_what_belongs_to_the_job_is_done(tmp_path):
+    def run_once(val_bpb, belongs):
+        return status.run_once(tmp_path, ["seed=1"], ["val_bpb"], lambda: {"val_bpb": val_bpb}, belongs)
+
+    def refuse(done):
+        raise UserError("holds another run")
+
+    assert run_once(1.25, lambda done: done) == 1.25
+    before = (tmp_path / status.FILE).stat()
+    with pytest.raises(UserError, match="holds another run"):
+        run_once(1.5, refuse)
+    assert (tmp_path / status.FILE).stat() == before
+    assert run_once(1.5, lambda done: done) == 1.25  # and is told that it is done
+    assert run_once(1.5, lambda done: False) == 1.5  # nothing there is the job's
+
+
 def test_who_takes_a_job_away_has_not_failed_it(tmp_path):
     def taken_away():
         raise SystemExit(-1)
 
     with pytest.raises(SystemExit):
-        status.run_once(tmp_path, ["seed=1"], ["val_bpb"], taken_away)
+        status.run_once(tmp_path, ["seed=1"], ["val_bpb"], taken_away, lambda done: True)
     assert status.read(tmp_path)["state"] == "running"
     assert job(tmp_path, "val_bpb") == 1.25
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command import golf
 from runs import run
 from sweeps import SWEEP, TRAIN, statuses, sweep, sweep_from_here, table_of, write_optimizers
 
@@ -32,36 +33,35 @@ def test_a_failure_stops_no_other_job(own):
     assert found["wrong"]["error"] == "optimizer: a learning rate of -1.0 is negative"
     assert found["adamw"]["objectives"]["val_bpb"] > 0
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(
-        "golf: error: 2 of 3 jobs failed; the same command with sweep.resume="
-    )
+    (directory,) = own.glob("multirun/*/*")
+    assert done.stderr.splitlines()[-1] == f"golf: error: 2 of 3 jobs failed; golf resume {directory} runs them again"
     table = table_of(done)
     for word in ("optimizer=leaving", "a learning rate of -1.0", "optimizer=adamw"):
         assert word in table
-    (directory,) = own.glob("multirun/*/*")
     for job in directory.glob("optimizer*"):
         config = yaml.safe_load((job / "config.yaml").read_text())
-        assert config["sweep"] == {"_target_": "golf.sweep.sweep.Sweep", "resume": None, "objectives": ["val_bpb"]}
+        assert config["sweep"] == {"_target_": "golf.sweep.sweep.Sweep", "objectives": ["val_bpb"]}
 
 
 def test_what_is_missing_is_run_and_nothing_else(own):
-    command = ("optimizer=failing,adamw", *TRAIN)
-    failed = sweep_from_here(own, *command)
+    """By the launcher that it was started with."""
+    failed = sweep_from_here(own, "optimizer=failing,adamw", *TRAIN, "hydra/launcher=parallel")
     assert failed.returncode == 1
     assert "optimizer=failing failed" in table_of(failed)
     first = statuses(own)
     assert "ArithmeticError: one and one are three" in first["failing"]["error"]
     (directory,) = own.glob("multirun/*/*")
     (own / "mended").touch()
-    done = sweep_from_here(own, *command, f"sweep.resume={directory}")
+    done = golf(own.parent, "resume", str(directory))
     assert done.returncode == 0, done.stderr
+    assert "Joblib.Parallel(n_jobs=2" in done.stdout
     again = statuses(own)
     assert list(own.glob("multirun/*/*")) == [directory]
     assert again["adamw"] == first["adamw"]
     assert again["failing"]["state"] == "done"
     assert again["failing"]["started"] > first["failing"]["started"]
-    wrong = sweep_from_here(own, *command, "sweep.resume=own")
-    assert (wrong.returncode, "sweep.resume=own: is no directory of a sweep" in wrong.stderr) == (2, True)
+    wrong = golf(own, "resume", "own")
+    assert (wrong.returncode, "own: is no directory of a run or a sweep" in wrong.stderr) == (2, True)
 
 
 def test_what_none_makes_meaningless_is_left_out(own, tmp_path):

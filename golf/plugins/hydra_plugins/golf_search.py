@@ -11,9 +11,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from golf.errors import Stopped, require
+from golf.run_files import MULTIRUN
+from golf.sweep import status
 from golf.sweep.conclusion import conclude
 from golf.sweep.interrupts import after_jobs
 from golf.sweep.job_name import NOT_ASKED, NOT_SAID, without
+from golf.sweep.jobs import directory_of, require_apart, require_own
 from golf.sweep.sweep import sweep_of, sweeping
 
 
@@ -44,11 +47,11 @@ class Search(Sweeper):
         objectives = sweep_of(self.config).objectives
         self._check(arguments, objectives)
         directory = Path(self.config.hydra.sweep.dir)
-        directory.mkdir(parents=True, exist_ok=True)
         with sweeping(directory), after_jobs(self.config.hydra.launcher, directory):
+            require_own((self._load(job["overrides"]), path) for path, job in status.found(directory))
             storage = self.storage or _storage_in(directory)
             study = self._study(storage, without(NOT_ASKED + NOT_SAID, arguments), objectives)
-            OmegaConf.save(self.config, directory / "multirun.yaml")
+            OmegaConf.save(self.config, directory / MULTIRUN)
             before = study.trials
             for trial in before:
                 if trial.state == TrialState.RUNNING:  # it was cut off, and goes on in its directory
@@ -77,6 +80,15 @@ class Search(Sweeper):
         params = [f"{key}={value}" for key, value in (self.others["params"] or {}).items()]
         overrides = OverridesParser.create().parse_overrides(params + arguments)
         self.validate_batch_is_legal([[_one_value(override) for override in overrides]])
+        # Of one number, since numbers begin anew when the search goes on.
+        trials = [[_one_value(override, last) for override in overrides] for last in (False, True)]
+        if trials[0] != trials[1]:
+            require_apart((cfg, directory_of(cfg, 0)) for cfg in map(self._load, trials))
+
+    def _load(self, overrides: list[str]) -> DictConfig:
+        assert self.config is not None
+        assert self.hydra_context is not None
+        return self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
 
     def _study(self, storage: str, command: list[str], objectives: list[str]) -> Any:
         """The study, new or from the storage; there it must be of the same command."""
@@ -103,10 +115,13 @@ def _storage_in(directory: Path) -> str:
     return f"sqlite:///{(directory / 'study.db').absolute().as_uri()}?uri=true"
 
 
-def _one_value(override: Override) -> str:
-    """The override, with one of its values where it has several."""
+def _one_value(override: Override, last: bool = False) -> str:
+    """The override, with its first or last value where it has several."""
     if not override.is_sweep_override():
         return override.input_line or ""
     values = override.value()
-    value = values.start if isinstance(values, IntervalSweep) else next(override.sweep_string_iterator())
+    if isinstance(values, IntervalSweep):
+        value: Any = values.end if last else values.start
+    else:
+        value = list(override.sweep_string_iterator())[-1 if last else 0]
     return f"{override.get_key_element()}={value}"
