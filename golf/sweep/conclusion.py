@@ -1,6 +1,5 @@
 """The end of a sweep: a table of its jobs, and how the command ends."""
 
-import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +32,9 @@ def conclude(
     jobs = [job for path in directory.rglob(status.FILE) if (job := status.read(path.parent)) is not None]
     if stopped is not None and not jobs:
         if {path.name for path in directory.glob("*")} - {occupied.FILE} == {"multirun.yaml"}:
-            shutil.rmtree(directory)
+            (directory / "multirun.yaml").unlink()
+            (directory / occupied.FILE).unlink(missing_ok=True)  # this process holds it
+            directory.rmdir()
         raise stopped
     _print(sorted(jobs, key=lambda job: job["started"]), objectives, lost, left_out)
     again = resume_command(directory)
