@@ -343,7 +343,7 @@ def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, monkeypatch):
 def test_what_is_no_snapshot_stays(tmp_path):
     """A directory for a run may hold a folder called resume: a curriculum vitae, for one."""
     letters = [
-        tmp_path / "resume" / name for name in ("letter", "work/letter", "train/letter", "train/00000003/letter")
+        tmp_path / "resume" / name for name in ("letter", "work/letter", "train/letter", "train/00000099/letter")
     ]
     for letter in letters:
         letter.parent.mkdir(parents=True, exist_ok=True)
@@ -353,7 +353,7 @@ def test_what_is_no_snapshot_stays(tmp_path):
     assert (tmp_path / "resume" / "train" / "00000008").is_dir()
     Resume(every_seconds=0.0).forget(tmp_path)
     assert sorted(path for path in tmp_path.rglob("*") if not path.is_dir()) == sorted(letters)
-    assert sorted(os.listdir(tmp_path / "resume" / "train")) == ["00000003", "letter"]
+    assert sorted(os.listdir(tmp_path / "resume" / "train")) == ["00000099", "letter"]
     alone = tmp_path / "alone"
     Training(alone).run()
     Resume(every_seconds=0.0).forget(alone)
