@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from runs import FEW, run
 
 from golf.atomic import replacing, replacing_directory
 from golf.errors import UserError
@@ -39,6 +40,12 @@ def test_records_of_a_run_are_regular_files(tmp_path, put, listener):
     with pytest.raises(UserError, match=rf"^{tmp_path}/{name}: cannot be written \(is no regular file\); remove it"):
         listener().start(Job(tmp_path, {}, {}))
     assert (tmp_path / "diary").read_text() == "dear diary"
+
+
+def test_a_run_that_cannot_be_recorded_is_one_line(tmp_path):
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(UserError, match=r"metrics\.jsonl: cannot be written \(is no regular file\)"):
+        run(tmp_path, *FEW)
 
 
 def test_a_file_is_made_where_no_other_user_can_write(tmp_path):

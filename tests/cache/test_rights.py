@@ -31,6 +31,12 @@ class Heard(Listener):
         self.events.append((name, fields))
 
 
+class Impatient(Heard):
+    def event(self, name, **fields):
+        assert name != "waiting_for_another_job"
+        super().event(name, **fields)
+
+
 def build(directory: Path) -> None:
     (directory / "output").write_text("a")
 
@@ -97,7 +103,7 @@ def test_a_folder_of_others_is_no_cache_and_ends_no_job(homeless):
 
 def test_a_whole_entry_is_read_while_another_job_holds_it(tmp_path):
     cached(tmp_path, KEY, build)
-    heard, cache = Heard(), StageCache(directory=str(tmp_path), limit_gib=1.0)
+    heard, cache = Impatient(), StageCache(directory=str(tmp_path), limit_gib=1.0)
     with claimed(tmp_path, KEY), cache.claimed(KEY, heard) as entry:
         assert entry is not None
         assert entry.is_whole()
