@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golf.errors import one_line
+from golf.errors import UserError, one_line
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,11 @@ class Events(Listener):
         self.required, self.optional = list(required), list(optional)
 
     def start(self, job: Job) -> None:
-        self._pass_on(lambda listener: listener.start(job))
+        try:
+            self._pass_on(lambda listener: listener.start(job))
+        except UserError:  # a required one cannot start: the optional ones have not
+            self.optional.clear()
+            raise
 
     def event(self, name: str, **fields: Any) -> None:
         self._pass_on(lambda listener: listener.event(name, **fields))

@@ -3,38 +3,31 @@
 import errno
 import fcntl
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from golf.writing import regular
 
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
-def open_lock(path: Path) -> int:
-    """A descriptor of the lock file `path`, made if it is not there. Neither a link nor a pipe that somebody put there
-    is followed or waited for. Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(f"{path} is no regular file, and so no lock")
-    return descriptor
-
-
 def try_lock(path: Path) -> int | None:
     """A descriptor that holds the lock until it is closed; None while another process holds it. Raises OSError."""
-    descriptor = open_lock(path)
+    descriptor = regular(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):  # a file system without locks keeps nobody out
-            os.close(descriptor)
-            raise
-    return descriptor
+    except OSError:  # a file system without locks keeps nobody out
+        return descriptor
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(descriptor), path.lstat()):  # else who held it has just removed it
+            return descriptor
+    os.close(descriptor)
+    return None
 
 
 @contextmanager
@@ -45,7 +38,7 @@ def locked(path: Path, seconds: float, waiting: Callable[[], object] = lambda: N
     called = False
     while (descriptor := try_lock(path)) is None:
         if time.monotonic() >= end:
-            raise BlockingIOError(f"{path}: another process holds the lock")
+            raise BlockingIOError(errno.EAGAIN, "another process holds the lock", str(path))
         if not called:
             waiting()
             called = True

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -334,12 +334,7 @@ def _ours(directory: Path) -> Iterator[None]:
     if not dist.is_main():
         yield
         return
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(occupied(directory, Events(optional=[Console()])))
-        except OSError as error:
-            message = f"{directory}: cannot be written ({error.strerror}); give another hydra.run.dir"
-            raise UserError(message) from error
+    with occupied(directory, Events(optional=[Console()])):
         yield
 
 

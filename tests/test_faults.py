@@ -122,10 +122,10 @@ OUTPUTS = {
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_a_full_disk_is_named_with_the_file_that_has_no_room(base, tmp_path, name):
+def test_a_full_disk_is_named_with_the_file_that_has_no_room(base, tmp_path, monkeypatch, name):
     stage, directory = OUTPUTS[name], tmp_path / "run"
     directory.mkdir()
-    (directory / f".{name}.{os.getpid()}.tmp").symlink_to("/dev/full")  # where it is written before it takes its place
+    faults.fill_disk(monkeypatch, directory / name)
     settings = ["trainer.steps=1"] if stage == "train" else [f"input={base}", "data.val_tokens=3000"]
     line = told(directory, f"stages=[{stage}]", *settings)
     assert line == f"{directory / name}: cannot be written (No space left on device); make room there, and run again"
@@ -142,9 +142,9 @@ def recorded(directory: Path, name: str) -> list[dict]:
     return found
 
 
-def test_no_room_for_pictures_costs_no_run(tmp_path):
+def test_no_room_for_pictures_costs_no_run(tmp_path, monkeypatch):
     name = "learning_curve"
-    (tmp_path / f".{name}.png.{os.getpid()}.tmp").symlink_to("/dev/full")
+    faults.fill_disk(monkeypatch, tmp_path / f"{name}.png")
     assert run(tmp_path, "trainer.steps=1", *FEW)["val_bpb"] > 0
     (said,) = recorded(tmp_path, "not_drawn")
     assert said[name].startswith(f"{tmp_path / name}.png: cannot be written (No space left on device)")
@@ -205,8 +205,8 @@ def test_a_file_that_cannot_grow_is_named_and_half_a_line_is_not_read(tmp_path, 
     assert [line["step"] for line in jsonl.read_metrics(file.parent) if line["stage"] == "train"] == [1, 2]
 
 
-def test_a_full_disk_ends_a_sweep_in_one_line(tmp_path):
-    (tmp_path / f".status.json.{os.getpid()}.tmp").symlink_to("/dev/full")
+def test_a_full_disk_ends_a_sweep_in_one_line(tmp_path, monkeypatch):
+    faults.fill_disk(monkeypatch, tmp_path / "status.json")
     with pytest.raises(UserError, match=r"status\.json: cannot be written \(No space left on device\)"):
         status.run_once(tmp_path, [], ["val_bpb"], dict, lambda done: False)
 

@@ -77,9 +77,9 @@ def test_what_a_killed_process_left_keeps_nobody_out(tmp_path):
 TURNS = """\
 import sys
 from pathlib import Path
-from golf import occupied
+from golf import lock, occupied
 from golf.events import Listener
-occupied.SECONDS_BETWEEN_LOOKS = 0
+lock.SECONDS_BETWEEN_LOOKS = 0
 directory = Path(sys.argv[1])
 for _ in range(200):
     with occupied.occupied(directory, Listener()):
@@ -128,3 +128,25 @@ def test_an_empty_directory_goes_with_the_lock_of_a_process_that_was_killed_and_
         occupied.remove_if_empty(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["used"]
     assert sorted(path.name for path in (tmp_path / "used").iterdir()) == [occupied.FILE, "config.yaml"]
+
+
+def test_a_lock_file_of_another_program_stays(tmp_path):
+    (tmp_path / occupied.FILE).write_text("4711")
+    with occupied.occupied(tmp_path, Listener()):
+        pass
+    occupied.remove_if_empty(tmp_path)
+    assert (tmp_path / occupied.FILE).read_text() == "4711"
+
+
+def test_a_directory_that_another_process_has_is_not_removed(tmp_path, holder):
+    occupied.remove_if_empty(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [occupied.FILE]
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("elsewhere")])
+def test_what_is_no_lock_is_told_at_once(tmp_path, put):
+    put(tmp_path / occupied.FILE)
+    message = rf"^{tmp_path}/\.lock: cannot be written \(is no regular file\); give another directory$"
+    with pytest.raises(UserError, match=message), occupied.occupied(tmp_path, Listener()):
+        pass
+    assert not (tmp_path / "elsewhere").exists()

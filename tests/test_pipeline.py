@@ -441,7 +441,7 @@ def test_an_artifact_with_another_model(base, tmp_path, change, problem):
 
 
 def test_an_unwritable_directory(tmp_path):
-    with pytest.raises(UserError, match=r"/proc: cannot be written .*hydra\.run\.dir"):
+    with pytest.raises(UserError, match=r"/proc/\.lock: cannot be written .*; give another directory"):
         pipeline.run(composed("experiment=tiny"), Path("/proc"), {})
 
 

@@ -21,11 +21,12 @@ FILE = "account.json"
 
 def byte_account(tokenizer: Path, tokens: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
     """What Accountant(tokenizer).of_stream(tokens, counts) returns or raises; what it returns is kept."""
-    root, key = user_cache(None, "accounts"), _key(tokenizer, tokens, counts)
-    if (kept := Entry(root / key)).is_whole():
-        return json.loads((kept.path / FILE).read_text(encoding="utf-8"))
+    key = _key(tokenizer, tokens, counts)
+    with suppress(OSError):  # without a cache, it is made
+        if (kept := Entry(user_cache(None, "accounts") / key)).is_whole():
+            return json.loads((kept.path / FILE).read_text(encoding="utf-8"))
     account = Accountant(tokenizer).of_stream(tokens, counts)
-    with suppress(OSError, UserError), claimed(root, key, seconds=0) as entry:  # where it cannot be kept, it is made
+    with suppress(OSError, UserError), claimed(user_cache(None, "accounts"), key, seconds=0) as entry:
         entry.fill(lambda directory: write_json(directory / FILE, account))
     return account
 

@@ -1,5 +1,6 @@
 """Directories that are expensive to make, made once and kept under a key of their content."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from golf.errors import UserError
 from golf.lock import locked
 from golf.paths import expanded
 from golf.reading import read_json
+from golf.writing import private_directory
 
 MANIFEST = "manifest.json"
 PATIENCE = 3600.0  # seconds: longer than what is cached takes to make
@@ -20,9 +22,13 @@ PATIENCE = 3600.0  # seconds: longer than what is cached takes to make
 
 @dataclass(frozen=True)
 class Entry:
-    """A directory of a cache. It appears whole or not at all; what was damaged since counts as absent."""
+    """A directory of a cache, of files alone. It appears whole or not at all; what was damaged since counts as absent.
+
+    `read_only`: this process does not hold its lock, and so does not fill it.
+    """
 
     path: Path
+    read_only: bool = False
 
     def is_whole(self) -> bool:
         try:
@@ -33,11 +39,34 @@ class Entry:
         except (OSError, UserError):
             return False
 
+    def is_own(self) -> bool:
+        """Whether this program made it, by its manifest, and all that is in it."""
+        try:
+            manifest = read_json(self.path / MANIFEST, dict[str, str])
+            return not self.path.is_symlink() and set(os.listdir(self.path)) <= {MANIFEST, *manifest}
+        except (OSError, UserError):
+            return False
+
     def fill(self, build: Callable[[Path], None]) -> None:
-        """Let `build(directory)` write the content."""
+        """Let `build(directory)` write the content, in the place of what is damaged. Raises OSError if it cannot be
+        written, or if what is there is no entry."""
+        if self.read_only:
+            raise BlockingIOError(errno.EAGAIN, "another process holds it, or it may only be read", str(self.path))
         with replacing_directory(self.path) as temporary:
             build(temporary)
             write_json(temporary / MANIFEST, {file.name: sha256(file) for file in sorted(temporary.iterdir())})
+            if self.path.exists():
+                self.remove()
+
+    def remove(self) -> None:
+        """Raises OSError, and removes nothing, if there is no such directory or there are others in it."""
+        files = sorted(self.path.iterdir(), key=lambda path: path.name == MANIFEST)  # which says whose they are
+        for path in files:
+            if path.is_dir() and not path.is_symlink():
+                raise OSError(errno.ENOTEMPTY, "holds a directory, as no entry does", str(self.path))
+        for path in files:
+            path.unlink(missing_ok=True)
+        self.path.rmdir()
 
 
 @contextmanager
@@ -54,26 +83,33 @@ def claimed(
         yield Entry(root / key)
 
 
-def cached(root: Path, key: str, build: Callable[[Path], None]) -> Path:
+def cached(
+    root: Path,
+    key: str,
+    build: Callable[[Path], None],
+    seconds: float = PATIENCE,
+    waiting: Callable[[], object] = lambda: None,
+) -> Path:
     """The directory `root/key`, filled by `build(directory)` unless an undamaged one is there.
 
-    Of several processes that want it at once, one builds and the others wait. Raises OSError if it has to be built and
-    `root` cannot be written.
+    Of several processes that want it at once, one builds and the others wait as in `claimed`. Raises OSError if it has
+    to be built and `root` cannot be written.
     """
     if not Entry(root / key).is_whole():
-        with claimed(root, key) as entry:
+        with claimed(root, key, seconds, waiting) as entry:
             if not entry.is_whole():  # another process may have built it while this one waited
                 entry.fill(build)
     return root / key
 
 
 def user_cache(directory: str | Path | None, part: str) -> Path:
-    """`directory`, or this program's folder `part` in the user's cache."""
+    """`directory`, or this program's folder `part` in the user's cache, which lies among temporary files for a user
+    without a home. Raises OSError if there is no place for it that is the user's own."""
     if directory is not None:
         return expanded(directory)
-    if home := os.environ.get("XDG_CACHE_HOME"):
-        return Path(home, "golf", part)
     try:
-        return Path.home() / ".cache" / "golf" / part
-    except RuntimeError:  # a user without a home
-        return Path(tempfile.gettempdir(), f"golf-{os.getuid()}", part)
+        path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "golf", part)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+    except (OSError, RuntimeError):  # no home, or one that cannot be written
+        return private_directory(Path(tempfile.gettempdir(), f"golf-{os.getuid()}")) / part

@@ -1,16 +1,15 @@
 """What a cache holds, and what of it goes when it is too large."""
 
 import re
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from golf.cache.entries import MANIFEST, claimed
+from golf.cache.entries import Entry, claimed
 from golf.errors import UserError
 
 ENTRY = re.compile("[0-9a-f]{64}")  # the name of an entry: a digest
-BESIDE = re.compile(rf"\.{ENTRY.pattern}\.(lock|tmp)")
+BESIDE = re.compile(rf"\.{ENTRY.pattern}\.(lock|tmp|golf\.tmp)|\.nfs[0-9a-f]+")  # NFS keeps what is open and removed
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ def held(root: Path) -> list[Held]:
         return []
     entries = []
     for path in root.iterdir():
-        if ENTRY.fullmatch(path.name) and not path.is_symlink() and (path / MANIFEST).is_file():
-            with suppress(FileNotFoundError):  # another job has just removed it
+        if ENTRY.fullmatch(path.name) and Entry(path).is_own():
+            with suppress(FileNotFoundError, PermissionError):  # removed just now, or closed to others
                 size = sum(file.stat().st_size for file in path.iterdir())
                 entries.append(Held(path, path.stat().st_mtime, size))
     return sorted(entries, key=lambda entry: entry.used, reverse=True)
@@ -53,7 +52,7 @@ def prune(root: Path, limit: int) -> list[Held]:
         total += entry.size
         if total > limit:
             # Not while a job uses it; and what cannot be removed stays.
-            with suppress(OSError), claimed(root, entry.path.name, seconds=0):
-                shutil.rmtree(entry.path, ignore_errors=True)
+            with suppress(OSError), claimed(root, entry.path.name, seconds=0) as claim:
+                claim.remove()
                 removed.append(entry)
     return removed

@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +41,18 @@ class StageCache(NoCache):
 
     directory: str | Path | None
     limit_gib: float
+    _is_used: bool = field(default=True, init=False)
 
     def check(self) -> None:
+        """Raise UserError for a directory that was given and is no cache."""
         require(self.limit_gib >= 0, f"cache.limit_gib={self.limit_gib} must not be negative")
+        if self.directory is None:
+            return
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            require_cache(self.root)
         except OSError as error:
             raise UserError(f"cache.directory: {self.root} cannot be used ({error.strerror}); or cache=off") from error
-        try:
-            require_cache(self.root)
         except UserError as error:
             raise UserError(f"cache.directory: {error}") from error
 
@@ -59,27 +62,40 @@ class StageCache(NoCache):
 
     @contextmanager
     def claimed(self, key: str, events: Listener) -> Iterator[Entry | None]:
-        """The entry, for this job alone, on rank 0; None on the other ranks, and where the cache cannot be used."""
-        if not dist.is_main():
+        """The entry, for this job alone, on rank 0; one that is whole also where another job holds it or nothing can be
+        written. None on the other ranks, and after an event where the cache cannot be used."""
+        if not dist.is_main() or not self._is_used:
             yield None
             return
+        with ExitStack() as held:
+            try:
+                entry = self._claim(key, events, held)
+            except OSError as error:
+                place = self.directory or "golf/stages in the user's cache"
+                events.event("cache_not_used", directory=str(place), reason=str(error))
+                entry, self._is_used = None, False
+            yield entry
+        if self._is_used:
+            try:
+                prune(self.root, int(self.limit_gib * 2**30))
+            except OSError as error:
+                events.event("cache_not_pruned", directory=str(self.root), reason=one_line(error))
+
+    def _claim(self, key: str, events: Listener, held: ExitStack) -> Entry:
+        root = self.root
 
         def waiting() -> None:
-            events.event("waiting_for_another_job", directory=str(self.root / key), seconds=PATIENCE)
+            events.event("waiting_for_another_job", directory=str(root / key), seconds=PATIENCE)
 
-        with ExitStack() as held:
-            entry = None
-            try:
-                entry = held.enter_context(claimed(self.root, key, waiting=waiting))
-            except OSError as error:
-                if not (entry := Entry(self.root / key)).is_whole():  # to read one takes no right to write
-                    events.event("cache_not_used", directory=str(self.root), reason=str(error))
-                    entry = None
-            yield entry
         try:
-            prune(self.root, int(self.limit_gib * 2**30))
+            return held.enter_context(claimed(root, key, seconds=0))
         except OSError as error:
-            events.event("cache_not_pruned", directory=str(self.root), reason=one_line(error))
+            kept = Entry(root / key, read_only=True)
+            if kept.is_whole():
+                return kept
+            if not isinstance(error, BlockingIOError):
+                raise
+        return held.enter_context(claimed(root, key, waiting=waiting))
 
 
 def keep(entry: Entry, output: Path | None, record: Mapping[str, Any], said: list[Any], events: Listener) -> None:
@@ -113,8 +129,12 @@ def serve(entry: Entry, output: Path | None, events: Listener) -> dict[str, Any]
         events.event("cache_not_used", directory=str(entry.path), reason=str(error))
         return None
     if output is not None and made is not None:
-        with room_for(output), replacing(output) as temporary:
-            _link(made, temporary)
+        try:
+            with room_for(output), replacing(output) as temporary:
+                _link(made, temporary)
+        except FileNotFoundError as error:  # another job has just removed it
+            events.event("cache_not_used", directory=str(entry.path), reason=str(error))
+            return None
     with suppress(OSError):  # of a cache that somebody else looks after
         os.utime(entry.path)  # used now
     tell(said, events)

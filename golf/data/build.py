@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from golf.atomic import replacing_directory
-from golf.cache.entries import claimed
+from golf.cache.entries import PATIENCE, claimed
 from golf.data.digest import sha256
 from golf.data.documents import read_documents
 from golf.data.encode import encoding
@@ -60,9 +60,13 @@ def build(inputs: Sequence[Path], output: Path, options: Options, events: Listen
         require(file.is_file(), f"{file}: there is no such file")
     twice = {file for file in inputs if inputs.count(file) > 1}
     require(not twice, f"{min(twice, default=None)}: is given twice")
+
+    def waiting() -> None:
+        events.event("waiting for another build", directory=str(output), seconds=PATIENCE)
+
     try:
         output.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with claimed(output.absolute().parent, output.absolute().name):
+        with claimed(output.absolute().parent, output.absolute().name, waiting=waiting):
             require(not output.exists(), f"--output={output} exists; delete it, or choose another")
             with replacing_directory(output.absolute()) as directory:
                 _build(inputs, directory, options, events)

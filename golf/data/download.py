@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from golf.cache.entries import claimed
+from golf.cache.entries import PATIENCE, claimed
 from golf.data.hub import Remote, Repository
 from golf.data.manifest import Manifest, read_manifest, shard_entry, tokenizer_entry
 from golf.data.published import published
@@ -68,7 +68,7 @@ def download(name: str, directory: Path, shards: int | None, events: Listener) -
             try:
                 stack.enter_context(claimed(directory.absolute().parent, directory.absolute().name, seconds=0))
             except BlockingIOError:
-                events.event("waiting for another download", directory=str(directory))
+                events.event("waiting for another download", directory=str(directory), seconds=PATIENCE)
                 stack.enter_context(claimed(directory.absolute().parent, directory.absolute().name))
             directory.mkdir(exist_ok=True)
             stack.callback(_remove_if_empty, directory)  # where nothing came, nothing is left to be taken for data
@@ -219,7 +219,9 @@ def _publish(manifest: Manifest, staging: Path) -> None:
         staged = staging / entry["file"]
         if staged.exists():
             staged.replace(manifest.directory / entry["file"])
-    shutil.rmtree(staging)
+    for path in staging.iterdir():
+        if not path.is_dir():
+            path.unlink()
 
 
 def _tokens(shards: Sequence[Mapping[str, Any]]) -> int:

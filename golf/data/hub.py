@@ -15,6 +15,7 @@ from threading import Event
 from golf.command import extra
 from golf.data.digest import sha256
 from golf.errors import UserError
+from golf.writing import regular
 
 with extra("data"):
     from httpx2 import HTTPError
@@ -125,7 +126,7 @@ class _Stoppable(io.FileIO):
     """A file to append to until `stop` is set."""
 
     def __init__(self, path: Path, stop: Event):
-        super().__init__(path, "ab")
+        super().__init__(path, "ab", opener=regular)
         self._stop = stop
 
     def write(self, chunk: bytes, /) -> int:  # type: ignore[override]

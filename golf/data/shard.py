@@ -7,8 +7,9 @@ import errno
 import hashlib
 import os
 import resource
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -52,29 +53,29 @@ class Shard:
 
     def __init__(self, path: Path):
         self.path = path
-        _allow_many_files()
         self.length = shard_length(path)
-        try:
-            self.file = open(path, "rb", 0)  # noqa: SIM115 — as long as the shard
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
+        self.file: FileIO | None = self._open()
+        # Kept open, which spares time, while half of what this process may have open is left to others.
+        if self.file.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2:
+            self.file.close()
+            self.file = None
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, part: slice) -> np.ndarray:
         start, wanted = HEADER_BYTES + 2 * part.start, 2 * (part.stop - part.start)
-        read = os.pread(self.file.fileno(), wanted, start)
+        with nullcontext(self.file) if self.file else self._open() as file:
+            read = os.pread(file.fileno(), wanted, start)
         end = start + len(read)
         require(len(read) == wanted, f"{self.path}: ends at byte {end} now; leave the data alone, and run again")
         return np.frombuffer(read, "<u2")
 
-
-@cache
-def _allow_many_files() -> None:
-    """Let this process have as many files open as it may: shards stay open."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    def _open(self) -> FileIO:
+        try:
+            return FileIO(self.path)
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be read ({_reason(error)})") from error
 
 
 def _reason(error: OSError) -> str:

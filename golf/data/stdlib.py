@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sentencepiece
 
-from golf.cache.entries import cached, user_cache
+from golf.cache.entries import PATIENCE, cached, user_cache
 from golf.data import corpus, prepare
 from golf.data.dataset import Data, Dataset
 from golf.data.digest import sha256
@@ -34,11 +34,18 @@ class Stdlib(Data):
 
     def open(self, events: Listener) -> Dataset:
         """Emits `corpus_built` if it was not cached yet. Raises UserError if it cannot be built or written."""
-        root = user_cache(self.cache_dir, "data")
+
+        def build(directory: Path) -> None:
+            self._build(directory, events)
+
+        def waiting() -> None:
+            events.event("waiting_for_another_job", directory=str(root), seconds=PATIENCE)
+
         try:
-            directory = cached(root, f"stdlib-{self._key()[:16]}", lambda directory: self._build(directory, events))
+            root = user_cache(self.cache_dir, "data")
+            directory = cached(root, f"stdlib-{self._key()[:16]}", build, waiting=waiting)
         except OSError as error:
-            raise UserError(f"data.cache_dir: {root} cannot be used ({error})") from error
+            raise UserError(f"data.cache_dir: {error.filename} cannot be used ({error.strerror})") from error
         return prepare.open_prepared(directory, self)
 
     def _settings(self) -> prepare.Settings:

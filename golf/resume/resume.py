@@ -1,6 +1,5 @@
 """What conf/resume names: whether a job that runs again in its directory goes on where it was."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from golf.cache.stage_cache import Recorder
 from golf.errors import require
 from golf.resume.loop import kept_by
-from golf.resume.snapshots import FOLDER, Snapshots
+from golf.resume.snapshots import Snapshots, remove_all
 
 
 class NoResume:
@@ -51,4 +50,4 @@ class Resume(NoResume):
                 snapshots.signals.put_back()  # an error says more than the signal that waited
 
     def forget(self, directory: Path) -> None:
-        shutil.rmtree(directory / FOLDER, ignore_errors=True)
+        remove_all(directory)

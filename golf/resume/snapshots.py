@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO
 import torch
 
 from golf import dist
+from golf.atomic import UNFINISHED
 from golf.cache.entries import Entry
 from golf.cache.stage_cache import SAID, Recorder, read_said
 from golf.errors import UserError, excerpt, one_line
@@ -23,6 +25,7 @@ from golf.resume.signals import Signals
 from golf.tensor_file import load_tensors
 
 FOLDER = "resume"  # in the run directory; below it, a folder for each stage
+NAMES = "[0-9]" * 8  # of a snapshot: the rounds that are done
 ABOUT, SHARED, OWN = "about.json", "shared.pt", "rank{}.pt"
 DUE = 1  # what a rank asks for without a signal
 
@@ -106,9 +109,7 @@ class Snapshots:
                 self.root.mkdir(parents=True, exist_ok=True)
                 entry = Entry(self.root / f"{done:08d}")
                 entry.fill(write)
-                for other in self.root.iterdir():
-                    if other != entry.path:
-                        shutil.rmtree(other, ignore_errors=True)
+                _remove(self.root, entry.path)
             except Exception as problem:
                 error = one_line(problem)
         error = dist.main_says(error)  # nobody goes on before the snapshot is there
@@ -126,7 +127,7 @@ class Snapshots:
 
     def _newest(self) -> tuple[Path | None, dict[str, Any]]:
         """The newest whole snapshot of this key, and what it says about itself."""
-        found = sorted(self.root.glob("[0-9]*"), reverse=True) if self.root.is_dir() else []
+        found = sorted(self.root.glob(NAMES), reverse=True) if self.root.is_dir() else []
         for path in found:
             about, why = _about(path)
             if about is not None and about["key"] == self.key:
@@ -134,6 +135,26 @@ class Snapshots:
             why = why or "other code, configuration, data or processes made it"
             self.recorder.heard.event("snapshot_ignored", stage=self.stage, snapshot=str(path), because=why)
         return None, {}
+
+
+def remove_all(directory: Path) -> None:
+    """Remove the snapshots of a run directory. What others have put beside them stays."""
+    for root in (directory / FOLDER).glob("*/"):
+        _remove(root)
+    with suppress(OSError):
+        (directory / FOLDER).rmdir()
+
+
+def _remove(root: Path, but: Path | None = None) -> None:
+    """Remove a stage's snapshots, `but` one, and what a killed process left of one."""
+    for path in root.glob(f".*{UNFINISHED}"):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in root.glob(NAMES):
+        if path != but and Entry(path).is_own():
+            with suppress(OSError):
+                Entry(path).remove()
+    with suppress(OSError):
+        root.rmdir()
 
 
 def _about(path: Path) -> tuple[dict[str, Any] | None, str]:

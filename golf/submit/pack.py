@@ -34,6 +34,7 @@ from golf.train.watch import Unwatched, Watch
 ROOT = ("seed", "device", "attention", "threads")
 GROUPS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
 MODULES = "modules.json"
+PATIENCE = 60.0  # seconds for another process that packs the same
 FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0}  # for text
 # Finds the modules M by their names. `get_source` is for whoever wants the text of a function, as Triton does; of a
 # file <name> nobody would ask for it. The end is golf.dist.leave's, whose reason it has; all is flushed by then.
@@ -134,7 +135,7 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
         ).encode()
     )
     try:
-        directory = cached(user_cache(None, "code"), digest.hexdigest()[:32], build)
+        directory = cached(user_cache(None, "code"), digest.hexdigest()[:32], build, PATIENCE)
         return json.loads((directory / MODULES).read_text(encoding="utf-8"))
     except (OSError, UserError):  # a cache that cannot be written is no reason to have no size
         with TemporaryDirectory() as temporary:

@@ -1,6 +1,5 @@
 """The end of a sweep: a table of its jobs, and how the command ends."""
 
-import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +33,9 @@ def conclude(
     jobs = [job for _, job in status.found(directory)]
     if stopped is not None and not jobs:
         if {path.name for path in directory.glob("*")} - {occupied.FILE} == {MULTIRUN}:
-            shutil.rmtree(directory)
+            (directory / MULTIRUN).unlink()
+            (directory / occupied.FILE).unlink(missing_ok=True)  # this process holds it
+            directory.rmdir()
         raise stopped
     _print(sorted(jobs, key=lambda job: job["started"]), objectives, lost, left_out)
     again = resume_command(directory)

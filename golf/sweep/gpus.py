@@ -1,5 +1,6 @@
 """GPUs of this host, lent to one job at a time."""
 
+import logging
 import os
 import subprocess
 import tempfile
@@ -8,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from golf.errors import require
+from golf.errors import UserError, require
 from golf.lock import SECONDS_BETWEEN_LOOKS, locked, try_lock
+from golf.writing import private_directory
 
-PATIENCE = 60.0  # seconds: nobody holds the lock for longer than a look at all GPUs
+log = logging.getLogger(__name__)
+
+PATIENCE = 60.0  # seconds: no process holds the lock for longer than a look at all GPUs
 
 
 def visible() -> list[str]:
@@ -63,31 +67,35 @@ def _listed() -> list[str]:
 def lent(count: int, uuids: Sequence[str]) -> Iterator[list[str]]:
     """`count` of the GPUs, for this process and those it starts alone; waits until as many are free.
 
-    Every job that asks here respects it, whoever started it; a process that dies gives its GPUs back.
+    Every job that asks here respects it, whoever started it; a process that dies gives its GPUs back. Raises UserError
+    if the locks cannot be used.
     """
-    folder = Path(tempfile.gettempdir()) / f"golf-gpus-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    mine = not folder.is_symlink() and folder.stat().st_uid == os.getuid()
-    require(mine, f"{folder}: belongs to somebody else; set TMPDIR to a directory of your own")
+    with ExitStack() as locks:
+        try:
+            free = _lock(count, uuids, locks)
+        except OSError as error:
+            message = f"{error.filename}: cannot be used for GPU locks ({error.strerror})"
+            raise UserError(f"{message}; set TMPDIR to a directory of your own") from error
+        yield free
+
+
+def _lock(count: int, uuids: Sequence[str], locks: ExitStack) -> list[str]:
+    """`count` of the GPUs, once as many are free; `locks` holds them."""
+    folder = private_directory(Path(tempfile.gettempdir(), f"golf-gpus-{os.getuid()}"))
+    waiting = False
     while True:
-        with ExitStack() as locks:
+        with ExitStack() as stack:
             # All or none of them, and one job at a time: two that hold half of what they need would wait forever.
             with locked(folder / "lock", PATIENCE):
                 free: list[str] = []
                 for uuid in uuids:
-                    if len(free) < count and _locked(folder / uuid, locks):
+                    if len(free) < count and (descriptor := try_lock(folder / uuid)) is not None:
+                        stack.callback(os.close, descriptor)
                         free.append(uuid)
             if len(free) == count:
-                kept = locks.pop_all()
-                break
+                locks.enter_context(stack.pop_all())
+                return free
+        if not waiting:
+            log.info("waiting for %d GPU(s), which other jobs hold", count - len(free))
+            waiting = True
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    with kept:
-        yield free
-
-
-def _locked(path: Path, locks: ExitStack) -> bool:
-    descriptor = try_lock(path)
-    if descriptor is None:
-        return False
-    locks.callback(os.close, descriptor)
-    return True

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -15,6 +14,7 @@ from golf.disk import room_for
 from golf.errors import UserError, require
 from golf.events import Job, Listener
 from golf.reading import MAX_BYTES, open_regular, parse_json, shaped
+from golf.writing import regular, writable
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +50,11 @@ class JsonLines(Listener):
 
     def start(self, job: Job) -> None:
         self._path = job.directory / FILE
-        require(self._path.is_file() or not self._path.exists(), f"{self._path}: is no regular file; remove it")
-        if self._path.exists():  # a full disk may have cut the last line short
-            os.truncate(self._path, self._path.read_bytes().rfind(b"\n") + 1)
-        self._file = self._path.open("ab", buffering=0)  # nothing waits that could not be written later either
+        with writable(self._path):
+            # Nothing waits that could not be written later either.
+            self._file = FileIO(self._path, "ab+", opener=regular)
+        self._file.seek(0)
+        self._file.truncate(self._file.read().rfind(b"\n") + 1)  # a full disk may have cut the last line short
 
     def event(self, name: str, **fields: Any) -> None:
         self._write(kind="event", name=name, **fields)

@@ -9,6 +9,7 @@ import rich.console
 from golf.disk import room_for
 from golf.events import Job, Listener
 from golf.tracker.console import Console
+from golf.writing import regular, writable
 
 FILE = "job.log"
 
@@ -25,7 +26,8 @@ class Log(Listener):
 
     def start(self, job: Job) -> None:
         self._path = job.directory / FILE
-        self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+        with writable(self._path):
+            self._file = open(self._path, "a", 1, "utf-8", "backslashreplace", opener=regular)  # noqa: SIM115
         self._lines = Console(rich.console.Console(file=self._file, width=120))
         with room_for(self._path):
             self._lines.start(job)

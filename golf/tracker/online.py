@@ -3,13 +3,14 @@
 import netrc
 import os
 import ssl
-from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
+
+from golf.paths import expanded
 
 PUBLIC_HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # two names of one service: a key for one opens the other
 
@@ -23,7 +24,7 @@ def credentials(settings: Any) -> dict[str, str] | None:
         return {}
     host = urlsplit(settings.base_url).netloc
     try:
-        entries = netrc.netrc(Path(os.environ.get("NETRC") or "~/.netrc").expanduser())
+        entries = netrc.netrc(expanded(os.environ.get("NETRC") or "~/.netrc"))
     except (OSError, netrc.NetrcParseError):
         return None
     for name in PUBLIC_HOSTS if host in PUBLIC_HOSTS else (host,):

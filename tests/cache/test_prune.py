@@ -1,16 +1,15 @@
 """Only what golf made is ever removed from a cache's directory."""
 
-import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 from command import golf
 
+from golf.atomic import UNFINISHED
 from golf.cache.entries import MANIFEST, cached
-from golf.cache.prune import held, prune
+from golf.cache.prune import prune, require_cache
 
 KEY = "0123456789abcdef" * 4
 
@@ -20,17 +19,35 @@ def build(directory):
 
 
 def test_other_folders_stay(tmp_path):
-    cached(tmp_path / "cache", KEY, build)
-    (tmp_path / "cache" / "Documents").mkdir()
-    (tmp_path / "cache" / "Documents" / "letter").write_text("dear")
-    (tmp_path / "cache" / ("f" * 64)).mkdir()  # named as an entry, without a manifest
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / MANIFEST).write_text("{}")
-    (tmp_path / "cache" / ("e" * 64)).symlink_to(tmp_path / "elsewhere")
-    assert [entry.path.name for entry in prune(tmp_path / "cache", 0)] == [KEY]
-    assert (tmp_path / "cache" / "Documents" / "letter").read_text() == "dear"
-    assert (tmp_path / "cache" / ("f" * 64)).is_dir()
-    assert (tmp_path / "elsewhere" / MANIFEST).is_file()
+    root, keys = tmp_path / "cache", {name: name * 64 for name in "abcdef"}
+    cached(root, KEY, build)
+    for name in "abc":
+        cached(root, keys[name], build)
+    (root / keys["a"] / "letter").write_text("dear")  # beside what golf made
+    (root / keys["b"] / "Documents").mkdir()
+    (root / keys["c"] / MANIFEST).write_text('{"layers": [1]}')  # of another program
+    (root / keys["d"]).mkdir()  # without one
+    (root / keys["e"]).symlink_to(root / keys["a"])
+    (root / "Documents").mkdir()
+    (root / "Documents" / MANIFEST).write_text("{}")
+    before = sorted(path.relative_to(root) for path in root.rglob("*"))
+    assert [entry.path.name for entry in prune(root, 0)] == [KEY]
+    gone = {Path(KEY), Path(KEY, MANIFEST), Path(KEY, "output")}
+    assert sorted(path.relative_to(root) for path in root.rglob("*")) == [path for path in before if path not in gone]
+
+
+def test_an_entry_that_was_damaged_goes_too(tmp_path):
+    (cached(tmp_path, KEY, build) / "output").unlink()
+    assert len(prune(tmp_path, 0)) == 1
+    assert not (tmp_path / KEY).exists()
+
+
+def test_a_folder_in_the_place_of_an_entry_stays(tmp_path):
+    (tmp_path / KEY / "Documents").mkdir(parents=True)
+    (tmp_path / KEY / "letter").write_text("dear")
+    with pytest.raises(OSError, match="holds a directory, as no entry does"):
+        cached(tmp_path, KEY, build)
+    assert (tmp_path / KEY / "letter").read_text() == "dear"
 
 
 def test_a_directory_that_holds_other_things_is_refused(tmp_path):
@@ -44,28 +61,7 @@ def test_a_directory_that_holds_other_things_is_refused(tmp_path):
     assert (tmp_path / "home" / "Documents").is_dir()
 
 
-AS_A_STRANGER = """
-import os, sys
-sys.path[:0] = {path!r}
-from golf.cache.entries import user_cache
-from golf.cache.stage_cache import StageCache
-from golf.events import Listener
-os.environ.pop("HOME", None)
-os.environ.pop("XDG_CACHE_HOME", None)
-os.setgroups([])
-os.setuid(12345)
-print(user_cache(None, "stages"))
-with StageCache(directory={cache!r}, limit_gib=1.0).claimed({key!r}, Listener()) as entry:
-    print(entry is not None and entry.is_whole())
-"""
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_one_who_may_only_read_and_has_no_home():
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
-        Path(folder).chmod(0o755)
-        cached(Path(folder, "cache"), KEY, build)
-        program = AS_A_STRANGER.format(path=sys.path, cache=f"{folder}/cache", key=KEY)
-        done = subprocess.run([sys.executable, "-c", program], cwd="/", capture_output=True, text=True)
-        assert done.stdout == f"{tempfile.gettempdir()}/golf-12345/stages\nTrue\n", done.stderr
-        assert [entry.path.name for entry in held(Path(folder, "cache"))] == [KEY]
+@pytest.mark.parametrize("name", [".nfs00000001", f".{KEY}.lock", f".{KEY}.tmp", f".{KEY}{UNFINISHED}", KEY])
+def test_a_directory_with_what_a_cache_leaves_is_one(tmp_path, name):
+    (tmp_path / name).mkdir()
+    require_cache(tmp_path)

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
+import faults
 import pytest
 from runs import FEW, run
 
+from golf.atomic import UNFINISHED
 from golf.cache import stage_cache
 from golf.cache.__main__ import main
 from golf.cache.entries import cached
@@ -198,15 +200,7 @@ def test_a_cache_that_fails_in_the_middle_costs_no_run(tmp_path, monkeypatch):
     (entry,) = held(tmp_path / "cache")
     (entry.path / "manifest.json").write_text("{}")  # whole, by its own account
     (entry.path / "said.json").unlink()
-    full = entry.path.with_name(f".{entry.path.name}.tmp") / f".manifest.json.{os.getpid()}.tmp"
-    making = Path.mkdir
-
-    def mkdir(path: Path, *arguments, **options) -> None:
-        making(path, *arguments, **options)
-        if path == full.parent:
-            full.symlink_to("/dev/full")
-
-    monkeypatch.setattr(Path, "mkdir", mkdir)
+    faults.fill_disk(monkeypatch, entry.path.with_name(f".{entry.path.name}{UNFINISHED}") / "manifest.json")
     monkeypatch.setattr(stage_cache, "prune", lambda root, limit: os.listdir(root / "gone"))
     assert cached_run(tmp_path, "two", "stages=[train]")["prequant"] == one["prequant"]
     names = ("cache_not_used", "not_cached", "cache_not_pruned")

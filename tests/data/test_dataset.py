@@ -1,6 +1,7 @@
 """Data sets: the validation stream, what is refused before training, and the digests."""
 
 import hashlib
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -167,3 +168,13 @@ def test_paths_are_relative_to_the_working_directory(directory, monkeypatch):
 def test_what_is_missing_is_named_with_its_key(directory, changes, message):
     with pytest.raises(UserError, match=message):
         shards(directory, **changes).open(Listener())
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_pipe_among_the_shards_is_named_at_once(directory, split):
+    pipe = directory / f"corpus_{split}_999999.bin"
+    os.mkfifo(pipe)
+    found = shards(directory).open(Listener())
+    found.check_manifest()
+    with pytest.raises(UserError, match=f"^{pipe}: is no regular file$"):
+        found.check(320, 16)

@@ -243,6 +243,15 @@ def test_what_an_interrupted_download_left_does_not_replace_what_is_right(hub, d
     has(hub, directory, [*TRAIN, VAL, TOKENIZER])
 
 
+def test_folders_of_others_stay_where_files_are_fetched(hub, directory):
+    (directory / ".download" / "mine").mkdir(parents=True)
+    fetched(directory)
+    assert [path.name for path in (directory / ".download").iterdir()] == ["mine"]
+    (directory / ".download" / "mine").rmdir()
+    fetched(directory)
+    has(hub, directory, [*TRAIN, VAL, TOKENIZER])
+
+
 def test_what_is_wrong_is_one_line_that_names_it(hub, directory, files):
     assert refused(directory, 0) == "--shards=0 must be at least 1"
     assert refused(directory, 4) == f"--shards=4: {REPOSITORY} has 3 training shards"

@@ -1,5 +1,6 @@
 """The shard format: what is written is read back, and a damaged file is named."""
 
+import json
 import os
 import struct
 import subprocess
@@ -85,19 +86,28 @@ def test_a_missing_shard_is_named(tmp_path):
         read_shard(tmp_path / "nowhere.bin")
 
 
+MANY = """
+import resource, sys
+from pathlib import Path
+from golf.data.shard import Shard
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+others = [open("/dev/null") for _ in range(int(sys.argv[2]))]
+shards = [Shard(Path(sys.argv[1], f"{i}.bin")) for i in range(100)]
+print(sum(shard.file is not None for shard in shards), [shard[5:7].tolist() for shard in shards])
+"""
+
+
 def test_more_shards_than_files_that_may_be_open(tmp_path):
-    """As far as the limit can be raised; then it is named."""
-    write_shard(tmp_path / "a.bin", np.arange(10))
-    program = (
-        "import resource, sys; from pathlib import Path; from golf.data.shard import Shard\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (40, int(sys.argv[2])))\n"
-        "shards = [Shard(Path(sys.argv[1])) for _ in range(100)]"
-    )
+    for i in range(100):
+        write_shard(tmp_path / f"{i}.bin", np.arange(i, i + 10))
 
-    def opened(hard: int) -> str:
-        command = [sys.executable, "-c", program, str(tmp_path / "a.bin"), str(hard)]
-        return subprocess.run(command, capture_output=True, text=True).stderr
+    def read(others: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", MANY, str(tmp_path), str(others)]
+        return subprocess.run(command, capture_output=True, text=True)
 
-    assert opened(200) == ""
-    limit = "this process may have 40, ulimit -n"
-    assert f"a.bin: cannot be read (Too many open files: {limit})" in opened(40)
+    for others, some_are_kept in ((0, True), (50, False)):
+        kept, tokens = read(others).stdout.split(maxsplit=1)
+        assert (0 < int(kept) < 32) == some_are_kept  # half of them are for others
+        assert json.loads(tokens) == [[i + 5, i + 6] for i in range(100)]
+    assert "Too many open files: this process may have 64, ulimit -n" in read(61).stderr

@@ -125,7 +125,8 @@ def test_a_python_without_topics_has_modules(tmp_path, monkeypatch):
 
 def test_two_processes_at_once(tmp_path):
     code = "import sys; sys.path.insert(0, sys.argv[1]); import test_stdlib as t; d, h = t.open_stdlib(sys.argv[2]); "
-    code += "d.check(512, 256); print(len(h.events), *(s['sha256'] for s in d.digests()['train']))"
+    code += "built = [name for name, _ in h.events].count('corpus_built'); d.check(512, 256); "
+    code += "print(built, *(s['sha256'] for s in d.digests()['train']))"
     command = [sys.executable, "-c", code, os.path.dirname(__file__), str(tmp_path)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate()[0].split() for process in processes]

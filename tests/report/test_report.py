@@ -302,3 +302,15 @@ def test_what_cannot_be_written_is_said_before_the_work(sweep, tmp_path, capsys)
             [sweep], reference=None, metric="val_bpb", baseline=None, output=tmp_path / "file" / "report", wandb=False
         )
     assert capsys.readouterr().out == ""
+
+
+def test_runs_below_a_folder_called_wandb(sweep, tmp_path, capsys):
+    """A folder of that name in a run's directory is W&B's, with a config.yaml of its own."""
+    for option in ("none", "score_first"):
+        copied = tmp_path / "wandb" / "sweep" / option
+        shutil.copytree(sweep / f"{option}-42", copied)
+        (copied / "wandb" / "run").mkdir(parents=True)
+        shutil.copy(copied / "config.yaml", copied / "wandb" / "run")
+    runs, without = read_runs([tmp_path / "wandb" / "sweep"])
+    assert (sorted(run.directory.name for run in runs), without) == (["none", "score_first"], {})
+    written([tmp_path / "wandb"], tmp_path / "out", capsys)

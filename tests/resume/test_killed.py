@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from golf.resume.snapshots import ABOUT, FOLDER
+from golf.resume.snapshots import ABOUT, FOLDER, NAMES
 from golf.tracker import jsonl
 
 TESTS = Path(__file__).parents[1]
@@ -88,7 +88,7 @@ def kill_in(process: subprocess.Popen[str], directory: Path, stage: str, seconds
     while stage not in stages(directory, size) and time.monotonic() < end:
         time.sleep(0.002)
     time.sleep(seconds)
-    while kept and not list((directory / FOLDER / stage).glob(f"*/{ABOUT}")) and time.monotonic() < end:
+    while kept and not list((directory / FOLDER / stage).glob(f"{NAMES}/{ABOUT}")) and time.monotonic() < end:
         time.sleep(0.002)
     os.kill(job, signal.SIGKILL)
     assert read(process) == signal.SIGKILL

@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import composed
 
+from golf.atomic import UNFINISHED
 from golf.build import build
+from golf.cache.entries import Entry
 from golf.cache.stage_cache import Recorder
 from golf.data.loader import Loader
 from golf.errors import Stopped, UserError
@@ -324,18 +326,38 @@ def test_of_another_key(tmp_path):
 
 
 def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, monkeypatch):
-    monkeypatch.setattr(snapshots.shutil, "rmtree", lambda *_, **__: None)  # the processes were killed before that
+    monkeypatch.setattr(Entry, "remove", lambda _: None)  # the processes were killed before that
     whole = Training(tmp_path).run()
     folder = tmp_path / "resume" / "train"
     assert len(list(folder.iterdir())) == 8
     for number, damage in ((8, lambda path: path.write_bytes(path.read_bytes()[:-1])), (7, Path.unlink)):
         damage(folder / f"{number:08d}" / "shared.pt")
-    (folder / ".00000009.tmp").mkdir()  # half of one
+    (folder / f".00000009{UNFINISHED}").mkdir()  # half of one
     again = Training(tmp_path).run()
     assert_same(again, whole)
     ignored = [fields["snapshot"][-1] for name, fields in again.heard.events if name == "snapshot_ignored"]
     assert ignored == ["8", "7"]
     assert ("resumed", {"stage": "train", "done": 6, "times": 1}) in again.heard.events
+
+
+def test_what_is_no_snapshot_stays(tmp_path):
+    """A directory for a run may hold a folder called resume: a curriculum vitae, for one."""
+    letters = [
+        tmp_path / "resume" / name for name in ("letter", "work/letter", "train/letter", "train/00000099/letter")
+    ]
+    for letter in letters:
+        letter.parent.mkdir(parents=True, exist_ok=True)
+        letter.write_text("dear")
+    Training(tmp_path).run()
+    (tmp_path / "resume" / "train" / f".00000009{UNFINISHED}").mkdir()
+    assert (tmp_path / "resume" / "train" / "00000008").is_dir()
+    Resume(every_seconds=0.0).forget(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*") if not path.is_dir()) == sorted(letters)
+    assert sorted(os.listdir(tmp_path / "resume" / "train")) == ["00000099", "letter"]
+    alone = tmp_path / "alone"
+    Training(alone).run()
+    Resume(every_seconds=0.0).forget(alone)
+    assert list(alone.iterdir()) == []
 
 
 class Malicious:

@@ -1,8 +1,12 @@
 """GPUs are lent to one process at a time; here they are only names."""
 
+import os
 import subprocess
 import sys
+import tempfile
+from contextlib import ExitStack
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -49,6 +53,30 @@ def test_the_gpus_of_a_process_that_was_killed_are_free(borrow):
     first.kill()
     first.wait()
     assert borrow(3).communicate(timeout=60)[0]
+
+
+def test_a_wait_for_gpus_is_logged(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    caplog.set_level("INFO", "golf")
+    with ExitStack() as first:
+        first.enter_context(gpus.lent(2, ["GPU-a", "GPU-b"]))
+        monkeypatch.setattr(gpus.time, "sleep", lambda _: first.close())
+        with gpus.lent(1, ["GPU-a", "GPU-b"]) as ours:
+            assert ours == ["GPU-a"]
+    assert [record.message for record in caplog.records] == ["waiting for 1 GPU(s), which other jobs hold"]
+
+
+@pytest.mark.parametrize("name", ["", "/lock", "/GPU-a"])
+def test_links_in_the_place_of_locks_are_refused(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "diary").write_text("dear diary")
+    path = Path(f"{tmp_path}/golf-gpus-{os.getuid()}{name}")
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.symlink_to(tmp_path / "diary")
+    message = f"^{path}: cannot be used for GPU locks .*; set TMPDIR to a directory of your own"
+    with pytest.raises(UserError, match=message), gpus.lent(1, ["GPU-a"]):
+        pass
+    assert (tmp_path / "diary").read_text() == "dear diary"
 
 
 @pytest.fixture
