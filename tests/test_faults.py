@@ -102,7 +102,7 @@ def test_data_that_change_end_the_run_and_nothing_is_made_of_them(tmp_path, data
     assert line.startswith(f"{data / name}: ")
     assert "leave the data alone" in line or "cannot be read" in line
     left = {path.name for path in (tmp_path / "run").iterdir()}
-    assert left == {"config.yaml", "metrics.jsonl", "job.log"}
+    assert left == {"config.yaml", "metrics.jsonl", "job.log", "run.json"}
     assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 

@@ -80,7 +80,7 @@ def test_it_is_an_error_that_shows_where_the_bytes_are(over):
 def test_it_comes_before_the_evaluation_and_keeps_what_was_made(over):
     directory, _ = over
     names = {path.name for path in directory.iterdir()}
-    assert names == {"artifact.golf", "quantize.json", "config.yaml", "metrics.jsonl", "job.log"}
+    assert names == {"artifact.golf", "quantize.json", "config.yaml", "metrics.jsonl", "job.log", "run.json"}
 
 
 def test_what_it_says_brings_it_under(over, wide, tmp_path):

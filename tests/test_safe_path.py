@@ -85,4 +85,4 @@ def test_a_checkout_that_is_not_installed_runs_from_its_root(folder):
 
 def test_help_lists_the_commands():
     template = yaml.safe_load((config_dir() / "hydra/help/golf.yaml").read_text())["template"]
-    assert set(re.findall(r"^golf (\w+) ", template, re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^golf (\w+) ", template, re.MULTILINE)) == {*COMMANDS, "resume"}

@@ -72,6 +72,7 @@ GOOD: dict[str, Any] = {
     "seed": 1337,
     "stages": ["train", "evaluate"],
     "input": None,
+    "overwrite": False,
     "device": "auto",
     "attention": "auto",
     "threads": None,
