@@ -23,6 +23,10 @@ def main() -> int:
     keys = commands.add_parser("keys", help="the keys of a run's stages, and whether the cache holds them")
     keys.add_argument("run", type=Path, help="a run directory")
     arguments = parser.parse_args()
+    return exit_code(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
     root = user_cache(arguments.directory, "stages")
     if arguments.command == "list":
         for entry in held(root):
@@ -48,4 +52,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(main))
+    sys.exit(main())

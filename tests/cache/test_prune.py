@@ -53,7 +53,7 @@ def test_a_folder_in_the_place_of_an_entry_stays(tmp_path):
 def test_a_directory_that_holds_other_things_is_refused(tmp_path):
     (tmp_path / "home" / "Documents").mkdir(parents=True)
     message = f"{tmp_path}/home: is no cache of golf (it holds Documents); give a directory of its own"
-    command = [sys.executable, "-m", "golf.cache", "--directory", "home", "prune", "--limit-gib", "0"]
+    command = [sys.executable, "-m", "golf", "cache", "--directory", "home", "prune", "--limit-gib", "0"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "golf: error: " + message.replace(f"{tmp_path}/", "") + "\n")
     done = golf(tmp_path, "experiment=tiny", "cache.directory=home", "hydra.run.dir=run")
