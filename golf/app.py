@@ -19,27 +19,27 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from golf import stdio
 from golf.build import build
-from golf.command import exit_code
 from golf.config.arguments import check_arguments
 from golf.config.composed import checked, overridden, own_folders, plain
 from golf.config.explain import explain
 from golf.config.override import with_home
 from golf.errors import Ended, Stopped, UserError, require
+from golf.io.run_directory import CONFIG, MULTIRUN
 from golf.launch import torchrun
 from golf.launch.elastic import WorkerError
 from golf.launch.task import Task
-from golf.occupied import remove_if_empty
 from golf.paths import PACKAGE, config_dir
 from golf.resume.command import resume_command
-from golf.run_files import CONFIG, MULTIRUN
 from golf.sweep import gpus, status
 from golf.sweep.interrupts import run_unless_interrupted
 from golf.sweep.job_name import job_name, variant
 from golf.sweep.jobs import belongs
 from golf.sweep.sweep import sweep_of
-from golf.terminal import print_error
+from golf.utils import stdio
+from golf.utils.cli import exit_code
+from golf.utils.run_lock import remove_if_empty
+from golf.utils.terminal import print_error
 
 # Hydra looks for plugins in the packages `hydra_plugins` along the path.
 sys.path.append(str(PACKAGE / "plugins"))

@@ -14,41 +14,52 @@ from typing import Any
 import torch
 import yaml
 
-from golf import dist, identity, results
-from golf.atomic import replacing, write_json
 from golf.build import build
 from golf.cache.accounts import byte_account
-from golf.cache.key import stage_key
 from golf.cache.stage_cache import NoCache, Recorder, keep, serve, tell
-from golf.data.digest import sha256
 from golf.data.published import how_to_fetch
-from golf.device import peak_memory, pick_device, reset_peak_memory
-from golf.disk import room_for
 from golf.errors import UserError, require
 from golf.evaluation.probe import ProbeAt
 from golf.evaluation.stream import Stream, unigram
 from golf.events import Events, Job, Listener
-from golf.input_model import with_model_of, with_seeds_of
+from golf.io.limits import TOTAL_BYTES
+from golf.io.run_directory import (
+    ARTIFACT,
+    CONFIG,
+    MULTIRUN,
+    RESULTS,
+    RUN,
+    RunFiles,
+    occupant,
+    record_name,
+    runs_of_sweep,
+)
 from golf.kernels import choose as kernels
-from golf.limits import TOTAL_BYTES
-from golf.memory import enough_for
-from golf.model.attend import Attend, choose
-from golf.occupied import occupied
-from golf.over_limit import check_size
-from golf.plots import plot_all
-from golf.provenance import provenance
+from golf.kernels.attention import Attend, choose
+from golf.pack.pack import pack
 from golf.resume.resume import NoResume
 from golf.resume.snapshots import Snapshots
-from golf.run_files import ARTIFACT, CONFIG, MULTIRUN, RESULTS, RUN, RunFiles, occupant, record_name, runs_of_sweep
+from golf.run import identity, results
+from golf.run.input_run import with_model_of, with_seeds_of
+from golf.run.plots import plot_all
+from golf.run.provenance import provenance
+from golf.run.size_check import check_size
+from golf.runtime import dist
+from golf.runtime.device import peak_memory, pick_device, reset_peak_memory
 from golf.stages.evaluate import Evaluate
+from golf.stages.key import stage_key
 from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, Work
 from golf.stages.train import Train
 from golf.stages.ttt import TTT
-from golf.submit.pack import pack
 from golf.tracker.console import Console
 from golf.tracker.jsonl import JsonLines
 from golf.tracker.log import Log
+from golf.utils.atomic import replacing, write_json
+from golf.utils.disk import room_for
+from golf.utils.hashing import sha256
+from golf.utils.out_of_memory import enough_for
+from golf.utils.run_lock import occupied
 
 STAGES: tuple[Stage, ...] = (Train(), Quantize(), Evaluate(), TTT())
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from golf.atomic import TEMPORARY
 from golf.events import Listener
 from golf.optim.muon_adamw import MuonAdamW
+from golf.utils.atomic import TEMPORARY
 
 OPTIMIZER = "optimizer._target_=faults.Interrupted"
 happens: Callable[[], object] = int  # a test sets another

@@ -19,22 +19,22 @@ from runs import composed, run
 
 from golf.build import build
 from golf.data.tokenizer import ByteTable
-from golf.device import autocast, pick_device
 from golf.errors import Diverged, Stopped, UserError
 from golf.evaluation.probe import ProbeAt
 from golf.evaluation.reader import Reader
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Stream
 from golf.events import Listener
+from golf.kernels.attention import INSTALL, MODULES, choose
 from golf.kernels.choose import choose as choose_kernels
-from golf.model.attend import INSTALL, MODULES, choose
 from golf.optim.muon_adamw import MuonAdamW
 from golf.quantizer.gptq import gptq_codes
 from golf.quantizer.quantizer import row_scales
-from golf.replay import Replayed
+from golf.runtime.cuda_graph import Replayed
+from golf.runtime.device import autocast, pick_device
+from golf.runtime.finite_check import Watch
 from golf.stages.stage import score_all
 from golf.tracker import jsonl
-from golf.train.watch import Watch
 from golf.ttt.score_first import ScoreFirst
 
 pytestmark = [
@@ -200,7 +200,10 @@ def test_replayed_work_computes_what_is_called(tmp_path, monkeypatch, stage):
     for wanted in (True, False):
         with monkeypatch.context() as patch:
             if not wanted:
-                patch.setattr("golf.replay.Replayed.__call__", lambda self, *inputs: self.function(self.model, *inputs))
+                patch.setattr(
+                    "golf.runtime.cuda_graph.Replayed.__call__",
+                    lambda self, *inputs: self.function(self.model, *inputs),
+                )
             directory = tmp_path / str(wanted)
             run(directory, "model.kernels=triton", "trainer.steps=8", "trainer.deterministic=true")
         lines = [line for line in jsonl.read(directory) if line["kind"] == "metrics" and line["stage"] == stage]

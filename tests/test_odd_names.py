@@ -13,8 +13,8 @@ from golf import paths
 from golf.cache import __main__ as cache
 from golf.config.override import hydra_value
 from golf.report.compare import report
-from golf.shell import quote
 from golf.submit.submit import submit
+from golf.utils.shell import quote
 
 ODD = "a  b?q{a}'%41[x]ü=1,2"
 DATA, TOKENIZER = "d{a}[t]", "t{o}[k].model"

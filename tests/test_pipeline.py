@@ -11,9 +11,9 @@ import yaml
 from runs import FEW, composed
 
 from golf import paths, pipeline
-from golf.artifact import Quantized, read_artifact, write_artifact
 from golf.errors import Diverged, UserError
-from golf.results import METRICS, metric
+from golf.io.artifact import Quantized, read_artifact, write_artifact
+from golf.run.results import METRICS, metric
 from golf.tracker import jsonl
 
 SCORES = ("prequant", "quantized", "sliding", "ttt")

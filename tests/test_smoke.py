@@ -12,7 +12,7 @@ import wandb_reader
 import yaml
 from submit.standalone import run_script, site
 
-from golf.submit.pack import pack
+from golf.pack.pack import pack
 from golf.tracker import jsonl
 
 

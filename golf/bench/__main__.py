@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from golf.bench.subjects import KNOWN, SUBJECTS
-from golf.command import exit_code
 from golf.config.names import no_such
 from golf.errors import UserError, require
 from golf.paths import expanded
+from golf.utils.cli import exit_code
 
 
 def main() -> int:

@@ -17,12 +17,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from golf.atomic import write_json
 from golf.bench.row import Skipped
 from golf.bench.setting import Setting
 from golf.errors import UserError
-from golf.provenance import provenance
-from golf.terminal import plain_text
+from golf.run.provenance import provenance
+from golf.utils.atomic import write_json
+from golf.utils.terminal import plain_text
 
 WIDTH = 1000  # of the console: a table is as wide as its text, and nothing in it is cut
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from golf.bench.row import Skipped
-from golf.run_files import read_results
+from golf.io.run_directory import read_results
 
 QUIET = ("tracker=none", "cache=off")
 

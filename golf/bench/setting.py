@@ -19,13 +19,13 @@ from golf.config.check import check_component
 from golf.config.explain import explain
 from golf.data.loader import Loader
 from golf.data.tokenizer import ByteTable
-from golf.device import peak_memory, pick_device, reset_peak_memory
 from golf.errors import UserError
 from golf.evaluation.stream import Stream
+from golf.kernels.attention import Attend, choose
 from golf.kernels.choose import choose as choose_kernels
-from golf.model.attend import Attend, choose
 from golf.model.gpt import GPT
 from golf.paths import config_dir
+from golf.runtime.device import peak_memory, pick_device, reset_peak_memory
 
 Config = Mapping[str, Any]
 PLAIN = ("model.kernels=plain", "attention=sdpa")  # what PyTorch has of its own

@@ -6,12 +6,12 @@ from statistics import median
 
 from torch import Tensor
 
-from golf import gradients
 from golf.bench.row import Row
 from golf.bench.setting import Config, Setting
-from golf.device import autocast
 from golf.model.gpt import GPT
-from golf.replay import Replayed
+from golf.runtime import gradients
+from golf.runtime.cuda_graph import Replayed
+from golf.runtime.device import autocast
 
 IN_A_ROW = 8
 WARM = 3  # run, recorded, replayed

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from golf.bench import job
 from golf.bench.row import Row
 from golf.bench.setting import Setting
-from golf.results import METRICS, metric
+from golf.run.results import METRICS, metric
 from golf.tracker import jsonl
 
 UNITS = {"val_bpb": "bpb", "val_loss": "nats", "tokens_per_second": "tokens/s", "steps": "steps", "tokens": "tokens"}

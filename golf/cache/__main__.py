@@ -8,9 +8,9 @@ from pathlib import Path
 from golf.cache.entries import Entry, user_cache
 from golf.cache.prune import held, prune, require_cache
 from golf.cache.stage_cache import stage_of
-from golf.command import exit_code
-from golf.run_files import read_records, runs_of_sweep
-from golf.terminal import print_error, printable
+from golf.io.run_directory import read_records, runs_of_sweep
+from golf.utils.cli import exit_code
+from golf.utils.terminal import print_error, printable
 
 
 def main() -> int:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import sentencepiece
 
-from golf.atomic import write_json
 from golf.cache.entries import Entry, claimed, user_cache
 from golf.data import accounting
 from golf.data.accounting import Accountant
-from golf.data.digest import sha256
 from golf.errors import UserError
+from golf.utils.atomic import write_json
+from golf.utils.hashing import sha256
 
 FILE = "account.json"
 

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from golf.atomic import replacing_directory, write_json
-from golf.data.digest import sha256
 from golf.errors import UserError
-from golf.lock import locked
 from golf.paths import expanded
-from golf.reading import read_json
-from golf.writing import private_directory
+from golf.utils.atomic import replacing_directory, write_json
+from golf.utils.hashing import sha256
+from golf.utils.lock import locked
+from golf.utils.reading import read_json
+from golf.utils.writing import private_directory
 
 MANIFEST = "manifest.json"
 PATIENCE = 3600.0  # seconds: longer than what is cached takes to make

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from golf import dist
-from golf.atomic import replacing, write_json
 from golf.cache.entries import PATIENCE, Entry, claimed, user_cache
 from golf.cache.prune import prune, require_cache
-from golf.disk import room_for
 from golf.errors import UserError, excerpt, one_line, require
 from golf.events import Listener
-from golf.forms import Computed
-from golf.reading import MAX_SHOWN, read_json
-from golf.run_files import check_record
+from golf.io.forms import Computed
+from golf.io.run_directory import check_record
+from golf.runtime import dist
+from golf.utils.atomic import replacing, write_json
+from golf.utils.disk import room_for
+from golf.utils.reading import MAX_SHOWN, read_json
 
 RECORD, SAID = "record.json", "said.json"
 MAX_SAID = 1 << 28  # bytes: a long training says much

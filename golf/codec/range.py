@@ -5,7 +5,7 @@ float64 and fits them to a precision of its own. They are whole numbers with a p
 of its steps is exact and every platform decodes the same.
 
 The bytes, little-endian: CRC-32 of the ends and of all codes (uint32); the ends, smallest and largest value of each
-matrix that is coded (int8), which are three for each matrix of codes (`golf.codec.near_rows`); and the words of the
+matrix that is coded (int8), which are three for each matrix of codes (`golf.codec.row_delta`); and the words of the
 coder (uint32).
 """
 
@@ -20,7 +20,7 @@ from golf.codec.adaptive import Adaptive
 from golf.codec.base import CodecError, Form
 from golf.codec.joined import JoinedCodec
 from golf.codec.lzma import Lzma
-from golf.codec.near_rows import join, split
+from golf.codec.row_delta import join, split
 
 CHECKSUM = struct.Struct("<I")
 PIECE = 1 << 20  # symbols that are coded at once: constriction takes four bytes for each

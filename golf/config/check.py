@@ -4,11 +4,11 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from golf.annotations import describe, matches, show
 from golf.build import resolve
 from golf.config.names import no_such
 from golf.config.schema import Component, Root
 from golf.errors import UserError, require
+from golf.utils.annotations import describe, matches, show
 
 
 def check(config: Mapping[str, Any]) -> None:

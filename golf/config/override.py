@@ -6,7 +6,7 @@ from pathlib import Path
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from golf.paths import expanded
-from golf.shell import quote
+from golf.utils.shell import quote
 
 PLAIN = re.compile(r"[\w.+@%/-]*/[\w.+@%/-]*", re.ASCII)  # a text for Hydra as it stands: the slash is in no number
 

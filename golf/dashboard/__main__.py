@@ -5,10 +5,10 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from golf.command import exit_code, extra
 from golf.errors import UserError, require
 from golf.tracker import wandb_run
 from golf.tracker.online import unreachable
+from golf.utils.cli import exit_code, extra
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace

@@ -9,7 +9,7 @@ from typing import Any
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
-from golf.limits import TOTAL_BYTES
+from golf.io.limits import TOTAL_BYTES
 
 ABLATIONS = "ablations/val_bpb"
 MOST_RUNS = 100  # that a panel shows

@@ -5,10 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-from golf.command import exit_code
 from golf.events import Events
 from golf.paths import expanded
-from golf.terminal import print_error, printable
+from golf.utils.cli import exit_code
+from golf.utils.terminal import print_error, printable
 
 
 def main() -> int:
@@ -47,7 +47,7 @@ def main() -> int:
 
 def _check(tokenizer: Path, files: list[Path]) -> int:
     from golf.data.accounting import Unexplained
-    from golf.data.check import check
+    from golf.data.prep.check import check
 
     try:
         print(printable(check(tokenizer, files)))
@@ -58,7 +58,7 @@ def _check(tokenizer: Path, files: list[Path]) -> int:
 
 
 def _download(name: str, output: Path | None, shards: int | None) -> int:
-    from golf.data.download import download
+    from golf.data.prep.download import download
     from golf.data.published import usual_place
     from golf.tracker.console import Console
 
@@ -67,7 +67,7 @@ def _download(name: str, output: Path | None, shards: int | None) -> int:
 
 
 def _build(inputs: list[Path], output: Path, **options: int) -> int:
-    from golf.data.build import Options, build
+    from golf.data.prep.build import Options, build
     from golf.tracker.console import Console
 
     build(inputs, output, Options(**options), Events(optional=[Console()]))

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from golf.data.digest import Stamp, sha256, stamp
 from golf.data.loader import Order
 from golf.data.manifest import Manifest, read_manifest
 from golf.data.shard import Contents, read_contents, read_shard, require_vocabulary, shard_length
 from golf.data.tokenizer import ByteTable, read_byte_table
 from golf.errors import UserError, require
 from golf.events import Listener
+from golf.utils.hashing import Stamp, sha256, stamp
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from golf.atomic import write_json
-from golf.data.digest import sha256
 from golf.data.shard import shard_length
 from golf.data.tokenizer import read_byte_table
 from golf.errors import UserError, excerpt, require
-from golf.reading import read_json, shaped
+from golf.utils.atomic import write_json
+from golf.utils.hashing import sha256
+from golf.utils.reading import read_json, shaped
 
 MANIFEST = "manifest.json"
 FORMAT = "golf.data 1"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from golf.atomic import replacing
 from golf.errors import UserError, require
+from golf.utils.atomic import replacing
 
 SHARD_MAGIC = 20240520
 SHARD_VERSION = 1

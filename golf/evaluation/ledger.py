@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golf import dist
 from golf.errors import UserError
 from golf.evaluation.reader import Reader
 from golf.evaluation.stream import Score, Stream, Tally
 from golf.evaluation.windows import Windows
 from golf.model.gpt import GPT
+from golf.runtime import dist
 
 ONE_PASS = "condition 4, one pass from left to right"
 SCORE_FIRST = "condition 3, score before update"

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golf import dist
-from golf.device import to_device
 from golf.evaluation.ledger import IllegalScore
 from golf.evaluation.reader import Reader
 from golf.evaluation.stream import Stream
 from golf.evaluation.windows import Windows
 from golf.model.gpt import GPT
+from golf.runtime import dist
+from golf.runtime.device import to_device
 
 CAUSAL = "condition 1, the distribution at a position depends on earlier tokens alone"
 NORMALISED = "condition 2, a normalised distribution that does not depend on the target"

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from golf.device import autocast, to_device
 from golf.evaluation.stream import Stream
 from golf.evaluation.windows import Windows
 from golf.model.gpt import GPT
-from golf.replay import Replayed
+from golf.runtime.cuda_graph import Replayed
+from golf.runtime.device import autocast, to_device
 
 
 class Reader:

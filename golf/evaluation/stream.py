@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from golf.data.tokenizer import ByteTable
-from golf.device import to_device
 from golf.errors import Diverged
+from golf.runtime.device import to_device
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from golf.model.norm import norm
-from golf.model.rotary import apply_rotary
+from golf.kernels.norm import norm
+from golf.kernels.rotary import apply_rotary
 
 
 def heads(

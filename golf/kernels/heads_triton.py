@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from golf.kernels.launch import power_of_2, weight_gradient
-from golf.model.norm import EPS
+from golf.kernels.norm import EPS
 
 FORWARD = {"ROWS": 8, "num_warps": 1}  # of one head in a program
 BACKWARD = {"ROWS": 8, "num_warps": 1}

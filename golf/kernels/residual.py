@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from golf.model.norm import norm
+from golf.kernels.norm import norm
 
 
 class Skip(NamedTuple):

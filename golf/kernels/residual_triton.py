@@ -13,8 +13,8 @@ import triton.language as tl
 from torch import Tensor
 
 from golf.kernels.launch import compute_dtype, power_of_2, programs
+from golf.kernels.norm import EPS
 from golf.kernels.residual import Residual, Skip
-from golf.model.norm import EPS
 
 FORWARD = {"ROWS": 2, "num_warps": 4}  # of a program at a time
 BACKWARD = {"ROWS": 1, "num_warps": 1}

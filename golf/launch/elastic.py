@@ -102,7 +102,7 @@ class Elastic:
         from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
         from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-        from golf.run_files import read_results
+        from golf.io.run_directory import read_results
 
         for name in logging.root.manager.loggerDict:  # it has handlers of its own, and says what is raised here anyway
             if name.startswith("torch.distributed.elastic"):

@@ -9,15 +9,15 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from golf import identity
 from golf.config.check import check
 from golf.config.composed import add_to_path
 from golf.config.override import hydra_value
 from golf.errors import UserError, require
+from golf.io.run_directory import CONFIG, MULTIRUN, read_config
 from golf.launch.task import Task
 from golf.paths import absolute
-from golf.reading import read_yaml
-from golf.run_files import CONFIG, MULTIRUN, read_config
+from golf.run import identity
+from golf.utils.reading import read_yaml
 
 
 def parse(arguments: Sequence[str]) -> tuple[Path, list[str]]:

@@ -84,6 +84,6 @@ def release() -> None:
 
 def leave(code: int) -> None:
     """End this rank, in the way that is right for one."""
-    from golf import dist
+    from golf.runtime import dist
 
     dist.leave(code)

@@ -17,8 +17,6 @@ from logging.config import dictConfig
 from pathlib import Path
 from typing import Any, NoReturn
 
-from golf import dist, stdio
-from golf.atomic import write_json
 from golf.config.composed import add_to_path
 from golf.errors import Stopped, UserError
 from golf.launch import torchrun
@@ -26,7 +24,10 @@ from golf.launch.elastic import WorkerError
 from golf.launch.heartbeat import Heartbeat
 from golf.launch.join import Meeting
 from golf.launch.task import Task
-from golf.terminal import print_error
+from golf.runtime import dist
+from golf.utils import stdio
+from golf.utils.atomic import write_json
+from golf.utils.terminal import print_error
 
 _begun = False
 

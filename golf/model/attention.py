@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from golf.kernels.attention import Attend
 from golf.kernels.choose import Kernels
-from golf.model.attend import Attend
 
 
 class Attention(nn.Module):

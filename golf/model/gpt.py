@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from golf.errors import require
+from golf.kernels.attention import Attend, sdpa
 from golf.kernels.choose import Choice, Kernels, choose
 from golf.kernels.cross_entropy import soft_cap
 from golf.kernels.residual import Skip
-from golf.model.attend import Attend, sdpa
+from golf.kernels.rotary import rotary_tables
 from golf.model.attention import Attention
 from golf.model.block import MLP, Block
 from golf.model.layer_order import layer_order
-from golf.model.rotary import rotary_tables
 
 
 class GPT(nn.Module):

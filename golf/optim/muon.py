@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from golf import dist
+from golf.runtime import dist
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from golf import gradients
 from golf.errors import require
+from golf.runtime import gradients
 
 
 class Optimizer:

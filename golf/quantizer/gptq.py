@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from golf import dist
-from golf.artifact import State
 from golf.data.loader import Loader
 from golf.errors import Diverged, require
 from golf.events import Listener
-from golf.finite import TRAINED_TOO_FAST
+from golf.io.artifact import State
 from golf.kernels.choose import Choice, Kernels, choose
 from golf.model.gpt import GPT
 from golf.quantizer.hessian import collect_hessians
 from golf.quantizer.quantizer import SDClipQuantizer
+from golf.runtime import dist
+from golf.runtime.finite import TRAINED_TOO_FAST
 
 
 @dataclass(kw_only=True)

@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from golf import dist
 from golf.data.loader import Loader
-from golf.device import autocast
 from golf.events import Listener
-from golf.finite import TRAINED_TOO_FAST, require_finite
 from golf.kernels.choose import Kernels
 from golf.model.gpt import GPT
+from golf.runtime import dist
+from golf.runtime.device import autocast
+from golf.runtime.finite import TRAINED_TOO_FAST, require_finite
 
 
 class _Watched:

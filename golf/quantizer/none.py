@@ -1,8 +1,8 @@
 """No quantization: every tensor is stored as float16."""
 
-from golf.artifact import State
 from golf.data.loader import Loader
 from golf.events import Listener
+from golf.io.artifact import State
 from golf.model.gpt import GPT
 from golf.quantizer.quantizer import Quantizer, float16_state
 

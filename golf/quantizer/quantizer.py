@@ -9,13 +9,13 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from golf import dist
-from golf.artifact import Quantized, State
 from golf.data.loader import Loader
 from golf.errors import Diverged, require
 from golf.events import Listener
-from golf.finite import TRAINED_TOO_FAST, require_finite
+from golf.io.artifact import Quantized, State
 from golf.model.gpt import GPT
+from golf.runtime import dist
+from golf.runtime.finite import TRAINED_TOO_FAST, require_finite
 
 
 def row_scales(weight: Tensor, bits: int, clip: float) -> Tensor:

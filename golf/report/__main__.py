@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from golf.command import exit_code, extra
 from golf.paths import expanded
+from golf.utils.cli import exit_code, extra
 
 CODES = "Exit code 0: every run was read; 1: one could not be, and the others are reported; 2: there is no report."
 

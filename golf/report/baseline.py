@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TypedDict
 
 from golf.errors import UserError, require
-from golf.limits import RECORD_MARGIN_NATS
-from golf.reading import read_json
+from golf.io.limits import RECORD_MARGIN_NATS
 from golf.report.runs import Run
+from golf.utils.reading import read_json
 
 RECORD = Path(__file__).parent / "record.json"
 

@@ -20,8 +20,8 @@ from golf.report.runs import Run, differing, read_runs
 from golf.report.statistics import paired
 from golf.report.variants import by_seed, latest, variants
 from golf.report.wandb_summary import log_deltas
-from golf.shell import quote
-from golf.terminal import plain_text
+from golf.utils.shell import quote
+from golf.utils.terminal import plain_text
 
 WANDB = "golf.tracker.wandb.Wandb"
 WIDTH = 1000  # of the console: a table is as wide as its text, and nothing in it is cut

@@ -7,7 +7,7 @@ from typing import Any
 
 from golf.report.baseline import Baseline
 from golf.report.runs import Run, Without, differing
-from golf.shell import quote
+from golf.utils.shell import quote
 
 LONGEST = 64  # of a value that is told
 

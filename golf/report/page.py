@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from golf.atomic import replacing
 from golf.report.tables import Table
+from golf.utils.atomic import replacing
 
 
 def write_page(

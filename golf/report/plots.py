@@ -6,13 +6,13 @@ from statistics import fmean
 
 import numpy as np
 
-from golf.drawing import BLUE, GREEN, GREY, RED, new_figure, save
-from golf.limits import TOTAL_BYTES
-from golf.plots import GROUPS, group_of
+from golf.io.limits import TOTAL_BYTES
 from golf.report.runs import Run
 from golf.report.statistics import Difference, spread
 from golf.report.tables import Variants, quantized, trained
 from golf.report.variants import by_seed
+from golf.run.drawing import BLUE, GREEN, GREY, RED, new_figure, save
+from golf.run.plots import GROUPS, group_of
 
 COLOURS = (BLUE, RED, GREEN, "#ccbb44", "#66ccee", "#aa3377", GREY)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from golf.errors import UserError, excerpt
-from golf.run_files import CONFIG, read_config, read_records, read_results
+from golf.io.run_directory import CONFIG, read_config, read_records, read_results
 from golf.sweep import status
 from golf.tracker.jsonl import metrics_that_hold, read
 

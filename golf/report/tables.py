@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from golf.limits import RECORD_MARGIN_NATS, RECORD_P, TOTAL_BYTES
+from golf.io.limits import RECORD_MARGIN_NATS, RECORD_P, TOTAL_BYTES
 from golf.report.baseline import Baseline
 from golf.report.runs import Run
 from golf.report.statistics import Difference, Spread, gain, spread
 from golf.report.variants import by_seed, latest, variants
-from golf.shell import quote
+from golf.utils.shell import quote
 
 Variants = Mapping[str, Sequence[Run]]
 NOTHING = "–"

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from golf import dist
-from golf.train.clock import Clock
+from golf.runtime import dist
+from golf.runtime.clock import Clock
 
 
 class AskingClock(Clock):

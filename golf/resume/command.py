@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from golf.shell import quote
+from golf.utils.shell import quote
 
 
 def resume_command(directory: Path | str) -> str:

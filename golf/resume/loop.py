@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, Protocol
 
 from golf.resume.clock import AskingClock
-from golf.train.watch import Watch
+from golf.runtime.finite_check import Watch
 
 
 class Keeper(Protocol):

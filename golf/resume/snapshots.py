@@ -12,17 +12,17 @@ from typing import Any, BinaryIO
 
 import torch
 
-from golf import dist
-from golf.atomic import UNFINISHED
 from golf.cache.entries import Entry
 from golf.cache.stage_cache import SAID, Recorder, read_said
 from golf.errors import UserError, excerpt, one_line
-from golf.forms import Snapshot
-from golf.reading import read_json
+from golf.io.forms import Snapshot
+from golf.io.tensor_file import load_tensors
 from golf.resume import random_states
 from golf.resume.loop import Loop
 from golf.resume.signals import Signals
-from golf.tensor_file import load_tensors
+from golf.runtime import dist
+from golf.utils.atomic import UNFINISHED
+from golf.utils.reading import read_json
 
 FOLDER = "resume"  # in the run directory; below it, a folder for each stage
 NAMES = "[0-9]" * 8  # of a snapshot: the rounds that are done

@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from golf.run_files import ARTIFACT
+from golf.io.run_directory import ARTIFACT
 from golf.stages.stage import Stage, Work, score_all
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import Tensor
 
-from golf import dist
-from golf.artifact import State, bytes_per_tensor, write_artifact
-from golf.checkpoint import read_checkpoint
-from golf.finite import TRAINED_TOO_FAST, require_finite
+from golf.io.artifact import State, bytes_per_tensor, write_artifact
+from golf.io.checkpoint import read_checkpoint
+from golf.io.run_directory import ARTIFACT, CHECKPOINT
 from golf.model.gpt import GPT
 from golf.quantizer.fit import factor_with, fit
 from golf.quantizer.quantizer import SDClipQuantizer
-from golf.run_files import ARTIFACT, CHECKPOINT
+from golf.runtime import dist
+from golf.runtime.finite import TRAINED_TOO_FAST, require_finite
 from golf.stages.stage import Stage, Work
 
 

@@ -7,8 +7,6 @@ from typing import Any, ClassVar
 
 import torch
 
-from golf import dist
-from golf.artifact import Artifact, read_artifact
 from golf.build import build
 from golf.data.dataset import Dataset
 from golf.data.loader import Loader
@@ -17,9 +15,11 @@ from golf.evaluation.ledger import Ledger
 from golf.evaluation.sliding import MakeProbe
 from golf.evaluation.stream import Score, Stream
 from golf.events import Listener
-from golf.model.attend import Attend
+from golf.io.artifact import Artifact, read_artifact
+from golf.io.run_directory import ARTIFACT, RunFiles
+from golf.kernels.attention import Attend
 from golf.model.gpt import GPT
-from golf.run_files import ARTIFACT, RunFiles
+from golf.runtime import dist
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class Stage(ABC):
 
     chosen_by: the word in the configuration's `stages` that selects it; reads: names of the files it needs; writes: the
     file it makes; groups: the root keys of the configuration that its result depends on, besides the data. From these
-    and `depends` follows its key in the cache (golf.cache.key). when_out_of_memory: what makes it take less
-    (golf.memory).
+    and `depends` follows its key in the cache (golf.stages.key). when_out_of_memory: what makes it take less
+    (golf.utils.out_of_memory).
     """
 
     name: ClassVar[str]

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from golf import dist
-from golf.checkpoint import Checkpoint, write_checkpoint
 from golf.evaluation.stream import Score
+from golf.io.checkpoint import Checkpoint, write_checkpoint
+from golf.io.run_directory import CHECKPOINT
 from golf.model.gpt import GPT
-from golf.run_files import CHECKPOINT
+from golf.runtime import dist
 from golf.stages.stage import Stage, Work, score_all
 
 

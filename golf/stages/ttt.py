@@ -4,8 +4,8 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from golf.io.run_directory import ARTIFACT
 from golf.resume import loop
-from golf.run_files import ARTIFACT
 from golf.stages.stage import Stage, Work
 
 

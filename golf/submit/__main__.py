@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from golf.command import exit_code, extra
 from golf.paths import expanded
+from golf.utils.cli import exit_code, extra
 
 
 def main() -> int:

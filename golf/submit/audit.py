@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from golf.build import module_of
-from golf.limits import EVAL_SECONDS, TOTAL_BYTES, TRAIN_SECONDS
-from golf.provenance import code_digest
+from golf.io.limits import EVAL_SECONDS, TOTAL_BYTES, TRAIN_SECONDS
 from golf.report.runs import differing
+from golf.run.provenance import code_digest
 from golf.submit.evidence import ScriptLog, Seed
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from golf.errors import UserError, excerpt
-from golf.forms import RESULT_OF
-from golf.reading import parse_json, read_text, shaped
+from golf.io.forms import RESULT_OF
 from golf.report.runs import Run
+from golf.utils.reading import parse_json, read_text, shaped
 
 
 class Configured(TypedDict):
@@ -70,7 +70,7 @@ LINES: dict[str, Any] = {  # the form of a line by its word; others have any
 
 @dataclass(frozen=True)
 class ScriptLog:
-    """A log of the packed script, read back (see golf.submit.script). lines: the word and the fields of each after the
+    """A log of the packed script, read back (see golf.pack.script). lines: the word and the fields of each after the
     first two; finished: by stage, its `result` among others."""
 
     path: Path

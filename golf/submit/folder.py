@@ -15,15 +15,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from golf.atomic import replacing, write_json
-from golf.data.digest import sha256
-from golf.provenance import code_digest
-from golf.run_files import ARTIFACT
-from golf.shell import quote
+from golf.io.run_directory import ARTIFACT
+from golf.pack.pack import modules
+from golf.run.provenance import code_digest
 from golf.submit.audit import Audit
 from golf.submit.evidence import Seed
 from golf.submit.markdown import as_text
-from golf.submit.pack import modules
+from golf.utils.atomic import replacing, write_json
+from golf.utils.hashing import sha256
+from golf.utils.shell import quote
 
 SCRIPT, REQUIREMENTS = "train_gpt.py", "requirements.txt"
 OPTIONAL = {"triton"}  # kernels=auto does without

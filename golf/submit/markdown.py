@@ -2,7 +2,7 @@
 
 import re
 
-from golf.terminal import printable
+from golf.utils.terminal import printable
 
 INLINE = re.compile(r"[\\`*_\[\]<>&|~$#!]")  # HTML, links, tables, formulas and the rest, wherever it stands
 AT_START = re.compile(r"^(?:(\d+)(?=[.)](?: |$))|(?=[-+=]))")  # lists and lines

@@ -14,16 +14,16 @@ from rich.table import Column, Table
 
 from golf.config.names import no_such
 from golf.errors import UserError, require
+from golf.io.run_directory import ARTIFACT, read_config
+from golf.pack.pack import GROUPS, pack, packed_config
 from golf.paths import config_dir
 from golf.report.runs import read_runs
 from golf.report.variants import variants
-from golf.run_files import ARTIFACT, read_config
-from golf.shell import quote
 from golf.submit.audit import Audit, audit
 from golf.submit.evidence import ScriptLog, Seed, read_log
 from golf.submit.folder import SCRIPT, About, Told, commands, digest, write_folder
-from golf.submit.pack import GROUPS, pack, packed_config
-from golf.terminal import plain_text
+from golf.utils.shell import quote
+from golf.utils.terminal import plain_text
 
 MISSING = "???"  # as Hydra's files say it
 OF_DATA = ("val_tokens", "seed", "order")  # the others say where the data are

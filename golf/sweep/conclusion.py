@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from golf import occupied
 from golf.errors import Ended, Stopped
+from golf.io.run_directory import MULTIRUN
 from golf.resume.command import resume_command
-from golf.run_files import MULTIRUN
-from golf.shell import quote
 from golf.sweep import status
 from golf.sweep.job_name import NOT_ASKED, without
-from golf.terminal import plain_text
+from golf.utils import run_lock
+from golf.utils.shell import quote
+from golf.utils.terminal import plain_text
 
 
 def conclude(
@@ -32,9 +32,9 @@ def conclude(
     """
     jobs = [job for _, job in status.found(directory)]
     if stopped is not None and not jobs:
-        if {path.name for path in directory.glob("*")} - {occupied.FILE} == {MULTIRUN}:
+        if {path.name for path in directory.glob("*")} - {run_lock.FILE} == {MULTIRUN}:
             (directory / MULTIRUN).unlink()
-            (directory / occupied.FILE).unlink(missing_ok=True)  # this process holds it
+            (directory / run_lock.FILE).unlink(missing_ok=True)  # this process holds it
             directory.rmdir()
         raise stopped
     _print(sorted(jobs, key=lambda job: job["started"]), objectives, lost, left_out)

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from golf.errors import UserError, require
-from golf.lock import SECONDS_BETWEEN_LOOKS, locked, try_lock
-from golf.writing import private_directory
+from golf.utils.lock import SECONDS_BETWEEN_LOOKS, locked, try_lock
+from golf.utils.writing import private_directory
 
 log = logging.getLogger(__name__)
 

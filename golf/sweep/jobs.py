@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from golf.config.composed import checked, overridden, without_hydra
 from golf.errors import UserError
-from golf.run_files import occupant
+from golf.io.run_directory import occupant
 
 
 def directory_of(cfg: DictConfig, number: int) -> Path:

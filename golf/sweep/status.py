@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from golf.atomic import write_json
 from golf.errors import Ended, Stopped, UserError
-from golf.forms import Status
-from golf.reading import read_json
-from golf.terminal import printable
+from golf.io.forms import Status
+from golf.utils.atomic import write_json
+from golf.utils.reading import read_json
+from golf.utils.terminal import printable
 
 FILE = "status.json"
 

@@ -11,12 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 from golf.build import build
 from golf.config.check import check_component
 from golf.config.names import no_such
-from golf.disk import room_for
 from golf.errors import UserError, require
 from golf.events import Events
-from golf.occupied import occupied, remove_if_empty
-from golf.results import METRICS, metric
-from golf.run_files import MULTIRUN, occupant
+from golf.io.run_directory import MULTIRUN, occupant
+from golf.run.results import METRICS, metric
+from golf.utils.disk import room_for
+from golf.utils.run_lock import occupied, remove_if_empty
 
 
 @dataclass(kw_only=True)

@@ -9,11 +9,11 @@ from typing import Any
 import rich.console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from golf import stdio
 from golf.events import Job, Listener
-from golf.shell import quote
-from golf.terminal import printable
 from golf.tracker.table import summary
+from golf.utils import stdio
+from golf.utils.shell import quote
+from golf.utils.terminal import printable
 
 SECONDS_BETWEEN_LINES = 10.0  # of one stage
 

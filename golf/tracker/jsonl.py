@@ -10,11 +10,11 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from golf.disk import room_for
 from golf.errors import UserError, require
 from golf.events import Job, Listener
-from golf.reading import MAX_BYTES, open_regular, parse_json, shaped
-from golf.writing import regular, writable
+from golf.utils.disk import room_for
+from golf.utils.reading import MAX_BYTES, open_regular, parse_json, shaped
+from golf.utils.writing import regular, writable
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from typing import Any, TextIO
 
 import rich.console
 
-from golf.disk import room_for
 from golf.events import Job, Listener
 from golf.tracker.console import Console
-from golf.writing import regular, writable
+from golf.utils.disk import room_for
+from golf.utils.writing import regular, writable
 
 FILE = "job.log"
 

@@ -8,9 +8,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from golf.limits import TOTAL_BYTES
-from golf.shell import quote
-from golf.terminal import printable
+from golf.io.limits import TOTAL_BYTES
+from golf.utils.shell import quote
+from golf.utils.terminal import printable
 
 ROWS = {
     "unigram": "unigram",

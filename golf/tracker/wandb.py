@@ -15,7 +15,7 @@ from typing import Any
 
 from golf.errors import UserError
 from golf.events import Job, Listener
-from golf.run_files import ARTIFACT
+from golf.io.run_directory import ARTIFACT
 from golf.tracker import wandb_run
 from golf.tracker.wandb_run import Mode
 

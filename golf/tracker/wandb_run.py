@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from golf.atomic import replacing
 from golf.errors import UserError, one_line
-from golf.shell import quote
 from golf.tracker.online import credentials, unreachable
+from golf.utils.atomic import replacing
+from golf.utils.shell import quote
 
 log = logging.getLogger(__name__)
 

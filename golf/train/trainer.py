@@ -8,23 +8,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from golf import dist, gradients
 from golf.data.loader import Loader
 from golf.data.prefetch import Prefetched
-from golf.device import autocast, deterministic
 from golf.errors import UserError, require
 from golf.evaluation.stream import Score
 from golf.events import Listener
-from golf.finite import TRAINED_TOO_FAST
 from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
-from golf.replay import Replayed
 from golf.resume import loop
-from golf.resume.training import TrainingLoop
-from golf.train.clock import Clock, lr_scale
+from golf.runtime import dist, gradients
+from golf.runtime.clock import Clock, lr_scale
+from golf.runtime.cuda_graph import Replayed
+from golf.runtime.device import autocast, deterministic
+from golf.runtime.finite import TRAINED_TOO_FAST
+from golf.runtime.finite_check import Unwatched, Watch
 from golf.train.ema import EMA
+from golf.train.training_state import TrainingLoop
 from golf.train.warmup import Pace, warm_up
-from golf.train.watch import Unwatched, Watch
 
 
 @dataclass(frozen=True)

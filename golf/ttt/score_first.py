@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from golf import dist, gradients
-from golf.device import autocast
 from golf.errors import require
 from golf.evaluation.ledger import Ledger
 from golf.events import Listener
 from golf.model.gpt import GPT
-from golf.replay import Replayed
 from golf.resume import loop
-from golf.resume.adapting import AdaptingLoop
-from golf.train.watch import Watch
+from golf.runtime import dist, gradients
+from golf.runtime.cuda_graph import Replayed
+from golf.runtime.device import autocast
+from golf.runtime.finite_check import Watch
+from golf.ttt.adaptation_state import AdaptingLoop
 from golf.ttt.hash_embed import HashEmbedding
 from golf.ttt.strategy import Strategy
 

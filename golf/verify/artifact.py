@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from golf.artifact import BUILT_IN_CODECS, bytes_per_tensor, read_artifact
-from golf.data.digest import sha256
 from golf.errors import UserError
-from golf.run_files import ARTIFACT
+from golf.io.artifact import BUILT_IN_CODECS, bytes_per_tensor, read_artifact
+from golf.io.run_directory import ARTIFACT
 from golf.submit.evidence import ScriptLog
+from golf.utils.hashing import sha256
 from golf.verify.finding import Finding, compare, shown
 from golf.verify.handed import Handed
 from golf.verify.logs import artifact_digest

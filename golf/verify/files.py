@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from golf.data.digest import sha256
 from golf.errors import UserError
 from golf.submit.folder import SUBMISSION
+from golf.utils.hashing import sha256
 from golf.verify.finding import Finding, compare
 from golf.verify.handed import Handed
 

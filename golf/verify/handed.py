@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from golf.errors import require
-from golf.reading import read_bytes, read_json, read_text
-from golf.run_files import ARTIFACT
+from golf.io.run_directory import ARTIFACT
+from golf.pack.script import asked_for
 from golf.submit.evidence import ScriptLog, read_log
 from golf.submit.folder import COMPLIANCE, README, REQUIREMENTS, SCRIPT, SUBMISSION
-from golf.submit.script import asked_for
+from golf.utils.reading import read_bytes, read_json, read_text
 from golf.verify.unpack import MAX_SCRIPT, unpack
 
 MAX_FILE = 1 << 28  # bytes: what is handed in has 16 MB

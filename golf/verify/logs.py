@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from golf.data.digest import sha256
+from golf.pack.script import STAGES, score
 from golf.submit.evidence import ScriptLog
 from golf.submit.folder import SCRIPT
-from golf.submit.script import STAGES, score
+from golf.utils.hashing import sha256
 from golf.verify.finding import RELATIVE, Finding, compare, judged
 from golf.verify.handed import Handed
 

@@ -12,14 +12,14 @@ import torch
 
 from golf.data.accounting import Accountant
 from golf.data.dataset import Dataset
-from golf.data.digest import sha256
 from golf.data.shards import Shards
 from golf.errors import UserError, require
 from golf.events import Listener
-from golf.limits import RECORD_MARGIN_NATS
-from golf.run_files import ARTIFACT
+from golf.io.limits import RECORD_MARGIN_NATS
+from golf.io.run_directory import ARTIFACT
 from golf.submit.evidence import ScriptLog, read_log
 from golf.submit.folder import SCRIPT
+from golf.utils.hashing import sha256
 from golf.verify.artifact import made_by
 from golf.verify.finding import Finding, compare, judged
 from golf.verify.handed import Handed

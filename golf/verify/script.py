@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from golf.errors import UserError
+from golf.pack.pack import GROUPS, modules
 from golf.submit.folder import REQUIREMENTS, SCRIPT, packed_by, requirements
-from golf.submit.pack import GROUPS, modules
 from golf.verify.finding import Finding, compare
 from golf.verify.handed import Handed
 

@@ -5,8 +5,8 @@ from base64 import b85decode
 from typing import Any
 
 from golf.errors import UserError, excerpt, require
-from golf.reading import parse_json
-from golf.submit.pack import SELF_EXTRACTING, program
+from golf.pack.pack import SELF_EXTRACTING, program
+from golf.utils.reading import parse_json
 
 MAX_SCRIPT = 1 << 20  # bytes
 MAX_BYTES = 1 << 22  # of the program

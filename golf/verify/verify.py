@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from golf.errors import UserError, require
-from golf.run_files import ARTIFACT
+from golf.io.run_directory import ARTIFACT
 from golf.submit.folder import COMPLIANCE, README, REQUIREMENTS, SCRIPT, SUBMISSION
-from golf.terminal import plain_text
+from golf.utils.terminal import plain_text
 from golf.verify.artifact import artifact
 from golf.verify.files import files
 from golf.verify.finding import Finding, Verdict

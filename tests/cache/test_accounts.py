@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from data.counting import Counting, train, with_unused
 
-from golf.atomic import write_json
 from golf.cache.accounts import FILE, byte_account
 from golf.cache.entries import Entry
 from golf.data.accounting import Unexplained
+from golf.utils.atomic import write_json
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 from runs import composed
 
-from golf import sources
-from golf.cache.key import stage_key
+from golf.stages.key import stage_key
 from golf.stages.train import Train
+from golf.utils import import_closure
 
 FACTS = {"data": {}, "device": {"name": "cpu"}, "ranks": 1, "kernels": {}, "versions": {"torch": "2"}}
 
@@ -16,8 +16,8 @@ def test_the_code_of_attention_that_is_imported_by_name(monkeypatch, attention, 
         return stage_key(Train(), composed("experiment=tiny"), {}, {}, FACTS | {"attention": attention})
 
     def edited(module: str) -> str:
-        return source_of(module) + ("\nedited = True" if module == "golf.model.hybrid" else "")
+        return source_of(module) + ("\nedited = True" if module == "golf.kernels.attention_hybrid" else "")
 
-    before, source_of = key(), sources.source_of
-    monkeypatch.setattr(sources, "source_of", edited)
+    before, source_of = key(), import_closure.source_of
+    monkeypatch.setattr(import_closure, "source_of", edited)
     assert (key() != before) == differs

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from command import golf
 
-from golf.atomic import UNFINISHED
 from golf.cache.entries import MANIFEST, cached
 from golf.cache.prune import prune, require_cache
+from golf.utils.atomic import UNFINISHED
 
 KEY = "0123456789abcdef" * 4
 

@@ -13,14 +13,14 @@ import faults
 import pytest
 from runs import FEW, run
 
-from golf.atomic import UNFINISHED
 from golf.cache import stage_cache
 from golf.cache.__main__ import main
 from golf.cache.entries import cached
 from golf.cache.prune import held, prune
 from golf.errors import UserError
-from golf.run_files import CONFIG
+from golf.io.run_directory import CONFIG
 from golf.tracker import jsonl
+from golf.utils.atomic import UNFINISHED
 
 QUICK = ("trainer.steps=2", *FEW)
 

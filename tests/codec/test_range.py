@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from golf.codec.adaptive import TOTAL, frequencies_of
 from golf.codec.base import CodecError, Form
-from golf.codec.near_rows import join, split
 from golf.codec.range import Range
+from golf.codec.row_delta import join, split
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "fixtures" / "range.json").read_text())
 CODEC = Range()

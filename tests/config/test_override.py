@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from golf.config.override import hydra_value, override
 from golf.resume.command import resume_command
-from golf.shell import quote
+from golf.utils.shell import quote
 
 NASTY = "/a b?q{a}'%[x]ü=1,2\"\\${y}\\"
 words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)

@@ -12,7 +12,7 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from golf.data.accounting import Accountant
-from golf.data.normalization import TextAccount, account_text
+from golf.data.prep.normalization import TextAccount, account_text
 from golf.data.tokenizer import ByteTable, read_byte_table
 
 TEXT = "the quick brown fox jumps over the lazy dog and then the dog jumps over the fox again " * 4

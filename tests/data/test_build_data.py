@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from sentencepiece import SentencePieceProcessor
 
-from golf.data import build as module
-from golf.data import corpus, encode
 from golf.data.__main__ import main
-from golf.data.build import Options, build
 from golf.data.manifest import read_manifest
+from golf.data.prep import build as module
+from golf.data.prep import corpus, encode
+from golf.data.prep.build import Options, build
 from golf.data.shard import read_shard
 from golf.data.shards import Shards
 from golf.errors import UserError
@@ -258,7 +258,7 @@ def test_a_worker_that_is_killed_is_one_line(data, monkeypatch):
 KILLED = """\
 import os, signal, sys
 from pathlib import Path
-from golf.data import encode
+from golf.data.prep import encode
 encode.BATCH_CHARACTERS = 1
 if __name__ == "__main__":
     with encode.encoding(Path(sys.argv[1]), 2) as tokens:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from golf.data import corpus
+from golf.data.prep import corpus
 
 CAP = 900_000
 DOCUMENTS = corpus.documents(CAP)

@@ -13,15 +13,15 @@ from hub_server import Hub, serving
 from runs import composed
 
 from golf import pipeline
-from golf.data import hub as client
-from golf.data.digest import sha256
-from golf.data.download import download
 from golf.data.fixture import Fixture
 from golf.data.manifest import read_manifest
+from golf.data.prep import hub as client
+from golf.data.prep.download import download
 from golf.data.shard import read_shard, write_shard
 from golf.data.shards import Shards
 from golf.errors import UserError
 from golf.events import Listener
+from golf.utils.hashing import sha256
 
 NAME, REPOSITORY = "fineweb_sp8192", "kevclark/parameter-golf"
 FOLDER, TOKENIZER = "datasets/datasets/fineweb10B_sp8192", "datasets/tokenizers/fineweb_8192_bpe.model"

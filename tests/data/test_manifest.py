@@ -6,13 +6,13 @@ import shutil
 import pytest
 from runs import run
 
-from golf.data.digest import sha256
 from golf.data.fixture import Fixture
 from golf.data.manifest import MANIFEST, Manifest, read_manifest, shard_entry, tokenizer_entry
 from golf.data.shard import read_shard, write_shard
 from golf.data.shards import Shards
 from golf.errors import UserError
 from golf.events import Listener
+from golf.utils.hashing import sha256
 
 FIXTURE = Fixture(val_tokens=None, seed=7, order="global").open(Listener())
 SHARD = "corpus_train_000001.bin"

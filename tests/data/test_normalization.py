@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from golf.data.accounting import Unexplained
 from golf.data.fixture import Fixture
-from golf.data.normalization import TextAccount
-from golf.data.prepare import Settings, train_tokenizer
+from golf.data.prep.normalization import TextAccount
+from golf.data.prep.prepare import Settings, train_tokenizer
 from golf.events import Listener
 
 SHIPPED = Fixture(val_tokens=None, seed=None, order="global").open(Listener())
-EXACT = ("small", "shipped")  # made by golf.data.prepare: decoding gives back the text
+EXACT = ("small", "shipped")  # made by golf.data.prep.prepare: decoding gives back the text
 ALL = (*EXACT, "sp8192", "phrases")
 
 SPACES = ["▁", " ", "   ", "\t", "\n\n", "\r\n", "\u00a0", "\u3000", "\u2028", "\x0b", "\x1c", "\x85"]

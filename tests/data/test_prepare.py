@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor
 
-from golf.data import corpus
 from golf.data.fixture import Fixture
-from golf.data.normalization import TextAccount
-from golf.data.prepare import Settings, open_prepared, prepare, train_tokenizer
+from golf.data.prep import corpus
+from golf.data.prep.normalization import TextAccount
+from golf.data.prep.prepare import Settings, open_prepared, prepare, train_tokenizer
 from golf.data.shard import read_shard
 from golf.errors import UserError
 from golf.events import Listener

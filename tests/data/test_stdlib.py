@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from golf.data import corpus
+from golf.data.prep import corpus
+from golf.data.prep.stdlib import Stdlib
 from golf.data.shard import read_shard
-from golf.data.stdlib import Stdlib
 from golf.errors import UserError
 from golf.events import Listener
 

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from golf import dist
 from golf.data.tokenizer import ByteTable
 from golf.evaluation.ledger import IllegalScore, Ledger
 from golf.evaluation.probe import ProbeAt
@@ -19,6 +18,7 @@ from golf.evaluation.reader import Reader
 from golf.evaluation.stream import Stream
 from golf.evaluation.windows import Windows, sliding_windows
 from golf.events import Listener
+from golf.runtime import dist
 from golf.ttt.strategy import NoTTT, Strategy
 
 VOCABULARY, SEQ_LEN = 16, 8

@@ -13,7 +13,11 @@ import numpy as np
 import torch
 from fuzz.mutate import Rng, other_bytes, other_json
 
-from golf.artifact import (
+from golf.build import build
+from golf.codec.base import Codec
+from golf.codec.lzma import Lzma
+from golf.codec.range import Range
+from golf.io.artifact import (
     BUILT_IN_CODECS,
     Artifact,
     Quantized,
@@ -21,11 +25,7 @@ from golf.artifact import (
     read_artifact,
     write_artifact,
 )
-from golf.build import build
-from golf.codec.base import Codec
-from golf.codec.lzma import Lzma
-from golf.codec.range import Range
-from golf.container import to_json
+from golf.io.container import to_json
 
 PARAMS: dict[str, dict[str, Any]] = {
     "brotli": {"quality": 5, "lgwin": 16, "byte_shuffle": True},

@@ -16,18 +16,18 @@ import yaml
 from fuzz.artifacts import PARAMS, Mutator, check_meaning
 from fuzz.mutate import Rng, other_bytes, other_json, put, remove, spoil
 
-from golf.artifact import read_artifact, write_artifact
 from golf.cache.entries import MANIFEST, Entry
 from golf.cache.stage_cache import Recorder, keep, serve
-from golf.checkpoint import read_checkpoint
-from golf.data.digest import sha256
 from golf.data.fixture import Fixture
 from golf.data.manifest import Manifest, read_manifest, shard_entry, tokenizer_entry
 from golf.data.shard import read_contents, read_shard
 from golf.data.tokenizer import read_byte_table
 from golf.errors import Ended, UserError
 from golf.events import Listener
-from golf.input_model import with_model_of, with_seeds_of
+from golf.io.artifact import read_artifact, write_artifact
+from golf.io.checkpoint import read_checkpoint
+from golf.io.run_directory import RunFiles
+from golf.pack.pack import FILTER, SELF_EXTRACTING, program
 from golf.report import tables
 from golf.report.baseline import RECORD, read_baseline
 from golf.report.flags import flags
@@ -35,11 +35,11 @@ from golf.report.runs import read_runs
 from golf.report.variants import latest, variants
 from golf.resume.loop import Loop, kept_by
 from golf.resume.snapshots import Snapshots
-from golf.run_files import RunFiles
-from golf.submit.pack import FILTER, SELF_EXTRACTING, program
+from golf.run.input_run import with_model_of, with_seeds_of
+from golf.runtime.finite_check import Unwatched
 from golf.sweep import status
 from golf.sweep.conclusion import conclude
-from golf.train.watch import Unwatched
+from golf.utils.hashing import sha256
 from golf.verify.unpack import unpack
 from golf.verify.verify import show, verify
 
@@ -93,7 +93,7 @@ def content_of(directory: Path) -> dict[str, bytes]:
 
 
 def _artifact(codec: str, made: Path, scratch: Path) -> Reader:
-    """Of every layer of the format, which golf.artifact describes."""
+    """Of every layer of the format, which golf.io.artifact describes."""
     mutator = Mutator(codec)
 
     def damage(rng: Rng, path: Path, _: bytes) -> None:

@@ -9,7 +9,7 @@ from golf.errors import UserError
 from golf.kernels import plain
 from golf.kernels.choose import choose
 from golf.kernels.residual import Skip
-from golf.model.rotary import rotary_tables
+from golf.kernels.rotary import rotary_tables
 
 pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -32,7 +32,7 @@ FOUR_PARTS = ("trainer.batch_tokens=1024", "trainer.micro_batches=4")
 MINE = {
     "mine.py": """\
         import ctypes, time
-        from golf import dist
+        from golf.runtime import dist
         from golf.errors import Stopped, UserError
         from golf.ttt.strategy import NoTTT
 

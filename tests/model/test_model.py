@@ -15,10 +15,10 @@ from golf.app import plain
 from golf.build import build
 from golf.errors import UserError
 from golf.kernels.residual import Skip, residual
+from golf.kernels.rotary import rotary_tables
 from golf.kernels.xsa import exclude_self
 from golf.model.gpt import GPT
 from golf.model.layer_order import layer_order
-from golf.model.rotary import rotary_tables
 from golf.paths import config_dir
 from golf.ttt.hash_embed import HashEmbedding
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from golf.errors import UserError
-from golf.model.attend import INSTALL, choose, sdpa
+from golf.kernels.attention import INSTALL, choose, sdpa
 from golf.ttt.hash_embed import HashEmbedding
 
 IDS = torch.from_numpy(golden.load("forward")["input_ids"])

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from runs import composed
 
-from golf.artifact import write_artifact
 from golf.build import build
 from golf.data.loader import Loader
 from golf.data.shard import read_shard
 from golf.events import Listener
+from golf.io.artifact import write_artifact
 from golf.model.gpt import GPT
 from golf.quantizer.fit import (
     FINEST_CLIP,

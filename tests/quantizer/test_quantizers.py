@@ -8,13 +8,13 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from golf.app import plain
-from golf.artifact import Quantized, State
 from golf.build import build
 from golf.data.loader import Loader
 from golf.data.shard import read_shard
 from golf.errors import Diverged, UserError
 from golf.evaluation.stream import Score
 from golf.events import Listener
+from golf.io.artifact import Quantized, State
 from golf.model.gpt import GPT
 from golf.paths import config_dir
 from golf.quantizer.hessian import collect_hessians

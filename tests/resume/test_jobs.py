@@ -11,10 +11,10 @@ from runs import run
 
 from golf.cache.prune import held
 from golf.cache.stage_cache import SAID
-from golf.resume.adapting import AdaptingLoop
 from golf.resume.loop import Loop
-from golf.resume.training import TrainingLoop
 from golf.tracker import jsonl
+from golf.train.training_state import TrainingLoop
+from golf.ttt.adaptation_state import AdaptingLoop
 
 QUICK = ("trainer.steps=4", "trainer.batch_tokens=256", "trainer.micro_batches=1", "quantizer.calibration_batches=1")
 SCORES = ("prequant", "quantized", "sliding", "ttt")

@@ -14,7 +14,7 @@ from golf.tracker import jsonl
 MINE = """\
     import os, signal, time
     from pathlib import Path
-    from golf import dist
+    from golf.runtime import dist
     from golf.optim.muon_adamw import MuonAdamW
     from golf.ttt.score_first import ScoreFirst
 

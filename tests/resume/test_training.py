@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import composed
 
-from golf.atomic import UNFINISHED
 from golf.build import build
 from golf.cache.entries import Entry
 from golf.cache.stage_cache import Recorder
@@ -27,8 +26,9 @@ from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.resume import snapshots
 from golf.resume.resume import Resume
-from golf.resume.training import TrainingLoop
 from golf.train.trainer import Trained
+from golf.train.training_state import TrainingLoop
+from golf.utils.atomic import UNFINISHED
 
 SEQ_LEN = 16
 USUAL = {
@@ -273,7 +273,7 @@ def test_an_error_says_more_than_a_signal_that_waits(tmp_path, handler):
 def time(monkeypatch) -> SimpleNamespace:
     """The clock's source of time, moved by hand."""
     time = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr("golf.train.clock.time", SimpleNamespace(perf_counter=lambda: time.now))
+    monkeypatch.setattr("golf.runtime.clock.time", SimpleNamespace(perf_counter=lambda: time.now))
     return time
 
 

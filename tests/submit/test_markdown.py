@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from golf.submit.markdown import as_text
-from golf.terminal import printable
+from golf.utils.terminal import printable
 
 GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 MARKUP = st.text(st.sampled_from("\\`*_[]()<>&|~$#!+-=.:/1 \n\tab\"'"), max_size=30)

@@ -7,8 +7,8 @@ import pytest
 from runs import FEW, run
 from submit.standalone import run_script, site
 
-from golf import provenance
 from golf.paths import PACKAGE
+from golf.run import provenance
 from golf.submit.submit import submit
 
 DATA = str(PACKAGE / "data" / "fixture")

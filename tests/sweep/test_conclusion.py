@@ -8,9 +8,9 @@ import pytest
 
 from golf.errors import Ended, Stopped, require
 from golf.resume.command import resume_command
-from golf.shell import quote
 from golf.sweep import status
 from golf.sweep.conclusion import conclude
+from golf.utils.shell import quote
 
 
 def mine(done: bool) -> bool:

@@ -20,14 +20,14 @@ import yaml
 from torch import Tensor
 from torch.autograd.profiler import profile
 
-from golf.artifact import Quantized, read_artifact
 from golf.cache.entries import user_cache
-from golf.checkpoint import read_checkpoint
-from golf.container import read_container
-from golf.run_files import ARTIFACT, CHECKPOINT, CONFIG, read_results
+from golf.io.artifact import Quantized, read_artifact
+from golf.io.checkpoint import read_checkpoint
+from golf.io.container import read_container
+from golf.io.run_directory import ARTIFACT, CHECKPOINT, CONFIG, read_results
+from golf.pack.pack import modules, packed_config
 from golf.stages.stage import Work
 from golf.stages.train import Train
-from golf.submit.pack import modules, packed_config
 from golf.tracker import jsonl
 
 Observed = dict[str, Any]

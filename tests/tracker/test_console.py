@@ -7,8 +7,8 @@ import pytest
 import rich.console
 
 from golf.events import Job
-from golf.shell import quote
 from golf.tracker.console import Console
+from golf.utils.shell import quote
 
 RESULTS = {
     "val_bpb": 1.08252,

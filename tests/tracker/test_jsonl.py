@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golf.events import Job, Listener
-from golf.plots import plot_all
+from golf.run.plots import plot_all
 from golf.tracker.jsonl import JsonLines, read, read_metrics
 
 

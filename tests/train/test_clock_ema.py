@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from golf.train.clock import Clock, lr_scale
+from golf.runtime.clock import Clock, lr_scale
 from golf.train.ema import EMA
 
 
@@ -16,7 +16,7 @@ from golf.train.ema import EMA
 def time(monkeypatch) -> SimpleNamespace:
     """The clock's source of time, moved by hand: `time.now += seconds`."""
     time = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr("golf.train.clock.time", SimpleNamespace(perf_counter=lambda: time.now))
+    monkeypatch.setattr("golf.runtime.clock.time", SimpleNamespace(perf_counter=lambda: time.now))
     return time
 
 

@@ -101,7 +101,7 @@ def run(optimizer: Recorder, validate=never, heard: Listener | None = None, **ch
 def time(monkeypatch) -> SimpleNamespace:
     """The clock's source of time, moved by hand."""
     time = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr("golf.train.clock.time", SimpleNamespace(perf_counter=lambda: time.now))
+    monkeypatch.setattr("golf.runtime.clock.time", SimpleNamespace(perf_counter=lambda: time.now))
     return time
 
 

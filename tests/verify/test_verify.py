@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from submit.tiny import DATA
 
-from golf.submit.pack import FILTER, SELF_EXTRACTING, program
+from golf.pack.pack import FILTER, SELF_EXTRACTING, program
 from golf.verify.__main__ import main
 from golf.verify.finding import Finding
 from golf.verify.unpack import unpack

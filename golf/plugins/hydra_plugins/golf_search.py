@@ -11,7 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from golf.errors import Stopped, require
-from golf.run_files import MULTIRUN
+from golf.io.run_directory import MULTIRUN
 from golf.sweep import status
 from golf.sweep.conclusion import conclude
 from golf.sweep.interrupts import after_jobs

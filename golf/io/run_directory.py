@@ -1,0 +1,112 @@
+"""The files of one run: where a stage finds its inputs and puts its output (README: What a run leaves)."""
+
+from pathlib import Path
+from typing import Any
+
+from golf.errors import UserError, excerpt, require
+from golf.io.forms import RESULT_OF, Config, Record, Results, TrainConfig
+from golf.utils.atomic import write_json
+from golf.utils.reading import read_json, read_yaml, shaped
+
+CHECKPOINT, ARTIFACT, RESULTS, CONFIG = "checkpoint.pt", "artifact.golf", "results.json", "config.yaml"
+RUN = "run.json"  # golf.run.identity
+MULTIRUN = "multirun.yaml"  # in a sweep's directory: its configuration and command line, by Hydra
+
+
+class RunFiles:
+    """A run directory, and optionally a `source`: an earlier run's directory, or an artifact file.
+
+    What this run has made (`made`: stages, and names of files) is read from the run directory. The rest is looked for
+    in the source, and without one in the run directory too, where a job that runs again finds what it made before.
+    """
+
+    def __init__(self, directory: Path, source: str | None):
+        require(source != "", "input= is empty; give a run directory or an artifact file, or null")
+        self.directory = directory
+        self.made: set[str | None] = set()
+        self.source = None if source is None else Path(source)
+        if self.source is not None and not self.source.exists():
+            raise UserError(f"input={source} does not exist; give a run directory or an artifact file")
+
+    def path(self, name: str) -> Path:
+        return self.directory / name
+
+    def find(self, name: str) -> Path | None:
+        """Where the file `name` is, or None."""
+        path = self.directory / name
+        if self.source is not None and name not in self.made:
+            if not self.source.is_dir():
+                return self.source if name == ARTIFACT else None
+            path = self.source / name
+        return path if path.is_file() else None
+
+    def get(self, name: str) -> Path:
+        """Where the file `name` is; the pipeline has made sure beforehand that it is there."""
+        found = self.find(name)
+        assert found is not None, name
+        return found
+
+    def read_record(self, stage: str) -> dict[str, Any] | None:
+        """What the stage wrote about itself, here or in the source. Raises UserError if that cannot be read."""
+        found = self.find(record_name(stage)) if stage not in self.made else self.path(record_name(stage))
+        if found is None:
+            return None
+        try:
+            return record_at(found)
+        except UserError as error:
+            raise UserError(f"{error}; remove it to go on without it") from error
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        assert record.keys() == Record.__required_keys__
+        write_json(self.path(record_name(record["stage"])), record)
+
+
+def occupant(directory: Path) -> str | None:
+    """The name of a file which shows that a run or a sweep has begun in a directory; None if there is none."""
+    return next(
+        (name for name in (MULTIRUN, RUN, CONFIG, RESULTS, CHECKPOINT, ARTIFACT) if (directory / name).exists()), None
+    )
+
+
+def record_name(stage: str) -> str:
+    """The file that holds a stage's record."""
+    return f"{stage}.json"
+
+
+def record_at(path: Path) -> dict[str, Any]:
+    """A record of a stage, which has the name of the file. Raises UserError if it is none of this version."""
+    record = read_json(path, Record)
+    check_record(record, path, path.stem)
+    return record
+
+
+def check_record(record: dict[str, Any], path: Path, stage: str) -> None:
+    """Raises UserError unless a record is that of the stage, in what depends on the stage."""
+    known = record["stage"] == stage and stage in RESULT_OF
+    require(known, f"{path}: is no record of the stage {excerpt(stage)}")
+    shaped(record["result"], f"{path}: result", RESULT_OF[stage])
+    shaped(record["config"], f"{path}: config", TrainConfig if stage == "train" else dict[str, Any])
+
+
+def read_records(directory: Path) -> list[dict[str, Any]]:
+    """The records of the stages that a run directory holds, in the order of writing. Raises UserError if one cannot be
+    read."""
+    found = [path for stage in RESULT_OF if (path := directory / record_name(stage)).exists()]
+    return [record_at(path) for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+
+
+def runs_of_sweep(directory: Path) -> list[Path]:
+    """The directories of its runs, if `directory` is a sweep's."""
+    runs = sorted(path.parent for path in directory.glob(f"*/{CONFIG}"))
+    return [] if (directory / CONFIG).exists() else runs
+
+
+def read_results(directory: Path) -> dict[str, Any] | None:
+    """The content of results.json of a run directory, or None without it. Raises UserError if it cannot be read."""
+    path = directory / RESULTS
+    return read_json(path, Results) if path.exists() else None
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The content of config.yaml of a run directory. Raises UserError if it cannot be read."""
+    return read_yaml(directory / CONFIG, Config)

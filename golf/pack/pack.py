@@ -1,0 +1,171 @@
+"""One script that stands alone: the modules that a run's configuration needs, minified, compressed, self-extracting."""
+
+import ast
+import hashlib
+import json
+import lzma
+import os
+import re
+import sys
+from base64 import b85encode
+from collections.abc import Mapping, Sequence
+from functools import cache
+from glob import escape
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from golf.build import module_of
+from golf.cache.entries import cached, user_cache
+from golf.errors import UserError
+from golf.kernels.attention import own_module
+from golf.kernels.choose import is_quack, may_be_triton
+from golf.pack import script
+from golf.pack.rename import renamed
+from golf.pack.shake import shaken
+from golf.quantizer.quantizer import SDClipQuantizer
+from golf.resume import loop
+from golf.runtime.cuda_graph import Replayed
+from golf.runtime.finite_check import Unwatched, Watch
+from golf.utils.import_closure import closure, source_of
+from golf.utils.safe_path import is_sought
+
+ROOT = ("seed", "device", "attention", "threads")
+GROUPS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
+MODULES = "modules.json"
+PATIENCE = 60.0  # seconds for another process that packs the same
+FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0}  # for text
+# Finds the modules M by their names. `get_source` is for whoever wants the text of a function, as Triton does; of a
+# file <name> nobody would ask for it. The end is golf.runtime.dist.leave's, for its reason; all is flushed by then.
+LOADER = """\
+import os,sys
+from importlib.util import spec_from_loader
+class L:
+ def find_spec(s,n,*_):
+  if n in M:return spec_from_loader(n,s,is_package=any(m.startswith(n+'.')for m in M))
+ def create_module(*_):0
+ def get_source(s,n):return M[n]
+ def exec_module(s,m):n=m.__name__;exec(compile(M[n],n,'exec'),m.__dict__)
+sys.meta_path.insert(0,L())
+from golf.pack.script import main
+main(C,F)
+os._exit(0)
+"""
+JSON_NAMES = "true,false,null=True,False,None"  # with them, JSON is Python: whoever verifies a script reads data only
+# The payload is on a line of its own: a traceback shows the line that runs it.
+SELF_EXTRACTING = b"import lzma,base64\nF=__file__\nP=b'%b'\nexec(lzma.decompress(base64.b85decode(P)))\n"
+
+
+def pack(config: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
+    """The script. config: a run's resolved configuration; data: the digests of its data, as provenance has them.
+
+    The script holds no more than the run needs, reads no environment variable but torchrun's, and needs torch, numpy,
+    sentencepiece and the package of the codec.
+    """
+    packed = packed_config(config, data)
+    text = program(modules(packed), packed).encode()
+    return SELF_EXTRACTING % b85encode(lzma.compress(text, lzma.FORMAT_ALONE, filters=[FILTER]))
+
+
+def program(sources: Mapping[str, str], packed: Mapping[str, Any]) -> str:
+    """What the script runs once it has extracted itself."""
+    return f"{JSON_NAMES}\nM={_json(sources)}\nC={_json(packed)}\n{LOADER}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run's configuration the script holds: its data are shards in any directory, found by their names."""
+    seed = config["data"]["seed"]
+    shards = {
+        "_target_": "golf.data.shards.Shards",
+        "path": None,
+        "tokenizer": data["tokenizer"]["file"],
+        "train_glob": config["data"].get("train_glob") or _glob([shard["file"] for shard in data["train"]]),
+        "val_glob": config["data"].get("val_glob") or _glob([shard["file"] for shard in data["val"]]),
+        "val_tokens": config["data"]["val_tokens"],
+        "seed": script.SEEDED if seed == config["seed"] else seed,
+        "order": config["data"]["order"],
+    }
+    kept = {key: config[key] for key in (*ROOT, *GROUPS)}
+    return {**kept, "data": shards, "evaluation": {**config["evaluation"], "probes": 0}}
+
+
+def modules(config: Mapping[str, Any]) -> dict[str, str]:
+    """Source by name of the modules that a packed configuration needs, remembered in the user's cache."""
+    parts = [config[group] for group in (*GROUPS, "data")]
+    targets = {module_of(part) for part in parts} | own_module(config["attention"])
+    # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
+    names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
+    off = {part.__name__ for part in (is_sought, loop.is_kept, Unwatched, Watch, Watch.look_at, Watch.require_finite)}
+    if not config["quantizer"].get("fit_bytes"):
+        off.add(SDClipQuantizer.is_to_fit.__name__)
+    kernels = {part["kernels"] for part in parts if "kernels" in part}
+    if not any(map(may_be_triton, kernels)):
+        off |= {may_be_triton.__name__, Replayed.is_recorded.__name__}
+    if not any(map(is_quack, kernels)):
+        off.add(is_quack.__name__)
+    # What is no data will be as it is here: the seed and the place of the data are asked for. Tests ask of a value
+    # whether it is None and whether it is true, and what these do not tell apart is packed once.
+    settled = {
+        config[group]["_target_"]: {key: None if value is None else bool(value) for key, value in config[group].items()}
+        for group in GROUPS
+    }
+    reached = closure({script.__name__, *targets}, lambda module: module.partition(".")[0] == "golf")
+
+    kept = {"main", *names}
+
+    def build(directory: Path) -> None:
+        bare = {module: _minify(source_of(module), rename_locals=False) for module in reached}
+        needed = renamed(shaken(bare, script.__name__, targets, kept, off, settled), kept)
+        small = {module: _minify(source, rename_locals=True) for module, source in needed.items()}
+        (directory / MODULES).write_text(json.dumps(small), encoding="utf-8")
+
+    makers = (
+        [source_of(module) for module in (__name__, shaken.__module__, renamed.__module__)],
+        version("python-minifier"),
+        sys.version,
+    )
+    digest = hashlib.sha256(
+        repr(
+            (sorted(reached.items()), sorted(targets), sorted(names), sorted(off), sorted(settled.items()), makers)
+        ).encode()
+    )
+    try:
+        directory = cached(user_cache(None, "code"), digest.hexdigest()[:32], build, PATIENCE)
+        return json.loads((directory / MODULES).read_text(encoding="utf-8"))
+    except (OSError, UserError):  # a cache that cannot be written is no reason to have no size
+        with TemporaryDirectory() as temporary:
+            build(Path(temporary))
+            return json.loads((Path(temporary) / MODULES).read_text(encoding="utf-8"))
+
+
+@cache  # most modules are the same in all scripts
+def _minify(source: str, rename_locals: bool) -> str:
+    import python_minifier  # after the cache has been looked into
+    from python_minifier import RemoveAnnotationsOptions
+
+    # Compilers read the text of kernels; to Triton annotations say which parameters are constant.
+    has_kernels = "@triton.jit" in source or "@cute.jit" in source
+    small = python_minifier.minify(
+        source,
+        remove_annotations=RemoveAnnotationsOptions(
+            remove_argument_annotations=not has_kernels,
+            remove_class_attribute_annotations=False,  # they say what its fields are
+        ),
+        remove_literal_statements=True,
+        remove_asserts=True,
+        rename_locals=rename_locals and not has_kernels,
+        hoist_literals=False,  # it would compress worse
+    )
+    spaced = re.sub(r"^\t+", lambda tabs: " " * len(tabs[0]), small, flags=re.MULTILINE)  # JSON writes \t for a tab
+    return spaced if ast.dump(ast.parse(spaced)) == ast.dump(ast.parse(small)) else small  # in a text, a tab stays
+
+
+def _glob(names: Sequence[str]) -> str:
+    """Matches the names."""
+    prefix = os.path.commonprefix(list(names))  # noqa: RUF071 — of characters, as it says
+    return escape(prefix) if len(names) == 1 else f"{escape(prefix)}*"

@@ -1,0 +1,88 @@
+"""results.json: what came out of a run, from the records of its stages."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from golf.run.provenance import config_digest
+
+if TYPE_CHECKING:
+    from golf.evaluation.stream import Score  # imports torch, which a sweep that asks for METRICS does not need
+
+SCORES = ("ttt", "sliding", "quantized")  # the first that there is, is final
+TRAINING = ("steps", "tokens", "seconds", "tokens_per_second")
+METRICS = (  # the numbers that can be compared, by their dotted names
+    *("val_bpb", "val_loss", "artifact_bytes", "code_bytes", "total_bytes", "eval_seconds"),
+    *(f"{score}.{name}" for score in ("unigram", "prequant", *reversed(SCORES)) for name in ("val_bpb", "val_loss")),
+    *(f"train.{name}" for name in TRAINING),
+    *(f"stage_seconds.{name}" for name in ("data", "train", "quantize", "evaluate", "ttt")),
+)
+
+
+def assemble(
+    records: Mapping[str, Mapping[str, Any]],
+    *,
+    choices: Mapping[str, str | None],
+    unigram: "Score",
+    account: Mapping[str, Any],
+    stage_seconds: Mapping[str, float],
+    code_bytes: int,
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of results.json.
+
+    choices: the options that made the score. records: of the stages that made it, in this run or in the one it took its
+    input from. What no stage has computed, or nobody knows of what made the input, is null; without an evaluation the
+    final score is that of the weights before quantization. The seed is that of the training.
+    """
+    found = {name: record["result"] for name, record in records.items()}
+    train, quantize, evaluate, ttt = (found.get(name, {}) for name in ("train", "quantize", "evaluate", "ttt"))
+    if "train" in records and not _same_targets(records["train"]["provenance"]["data"], provenance["data"]):
+        train = {**train, "prequant": None}  # a score of other tokens is none to stand beside these
+    scored = evaluate | ttt
+    scores = {"prequant": train.get("prequant"), **{name: scored.get(name) for name in reversed(SCORES)}}
+    final = next((scores[name] for name in (*SCORES, "prequant") if scores[name]), None) or {}
+    artifact_bytes = evaluate.get("artifact_bytes", quantize.get("artifact_bytes"))
+    return {
+        "val_bpb": final.get("val_bpb"),
+        "val_loss": final.get("val_loss"),
+        "unigram": asdict(unigram),
+        **scores,
+        "account": dict(account),
+        "artifact_bytes": artifact_bytes,
+        "code_bytes": code_bytes,
+        "total_bytes": None if artifact_bytes is None else artifact_bytes + code_bytes,
+        "train": {key: train[key] for key in TRAINING} if train else None,
+        "eval_seconds": sum([*evaluate["seconds"].values(), ttt["seconds"]]) if evaluate and ttt else None,
+        "stage_seconds": dict(stage_seconds),
+        "seed": records["train"]["config"]["seed"] if "train" in records else None,
+        "choices": dict(choices),
+        "stages": {name: _made_by(record) for name, record in records.items()},
+        "provenance": dict(provenance),
+    }
+
+
+def metric(results: Mapping[str, Any], name: str) -> float | None:
+    """The number of that name in the content of results.json; None if the run has not computed it."""
+    found: Any = results
+    for key in name.split("."):
+        found = None if found is None else found.get(key)
+    return found
+
+
+def _same_targets(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[key] == other[key] for key in ("val", "val_tokens"))
+
+
+def _made_by(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What has to be the same for a stage to give the same again."""
+    provenance = record["provenance"]
+    return {
+        "seconds": record["seconds"],
+        "resumed": record["resumed"],
+        "key": record["key"],
+        "config_sha256": config_digest(record["config"]),
+        **{key: provenance[key] for key in ("code_sha256", "git", "date")},
+        "device": provenance["device"]["name"],
+        "ranks": provenance["ranks"],
+    }
