@@ -35,7 +35,7 @@ from golf.io.run_directory import (
     runs_of_sweep,
 )
 from golf.kernels import choose as kernels
-from golf.kernels.attention import Attend, choose
+from golf.kernels.attention import Attend, choose_attention
 from golf.pack.pack import pack
 from golf.resume.resume import NoResume
 from golf.resume.snapshots import Snapshots
@@ -49,17 +49,17 @@ from golf.runtime.device import peak_memory, pick_device, reset_peak_memory
 from golf.stages.evaluate import Evaluate
 from golf.stages.key import stage_key
 from golf.stages.quantize import Quantize
-from golf.stages.stage import Stage, Work
+from golf.stages.stage import Stage, StageContext
 from golf.stages.train import Train
 from golf.stages.ttt import TTT
 from golf.tracker.console import Console
 from golf.tracker.jsonl import JsonLines
 from golf.tracker.log import Log
-from golf.utils.atomic import replacing, write_json
+from golf.utils.atomic import atomic_write, write_json
 from golf.utils.disk import room_for
 from golf.utils.hashing import sha256
 from golf.utils.out_of_memory import enough_for
-from golf.utils.run_lock import occupied
+from golf.utils.run_lock import run_lock
 
 STAGES: tuple[Stage, ...] = (Train(), Quantize(), Evaluate(), TTT())
 
@@ -147,7 +147,7 @@ def _run_all(
     if tokenizer is not None:
         choices = {group: option for group, option in choices.items() if group != "model"}
     device = pick_device(config["device"], config["threads"])
-    attention, attend = choose(config["attention"], device)
+    attention, attend = choose_attention(config["attention"], device)
     chosen = _choose_kernels(config, device)
     tracker, cache, resume = (build(config[group]) for group in ("tracker", "cache", "resume"))
     for part in (tracker, cache, resume):
@@ -155,20 +155,20 @@ def _run_all(
     early = Recorder(Listener())
     terminal = Events([early], [Console()]) if dist.is_main() else Events()  # hears what precedes the job
     started = time.perf_counter()
-    work, account = _open(config, choices, files, device, attend, terminal)
-    if tokenizer not in (None, work.data_digests["tokenizer"]["sha256"]):
+    context, account = _open(config, choices, files, device, attend, terminal)
+    if tokenizer not in (None, context.data_digests["tokenizer"]["sha256"]):
         source = files.get(stages[0].reads[0])
-        raise UserError(f"{source}: was made with another tokenizer than {work.dataset.tokenizer}; give it its data")
+        raise UserError(f"{source}: was made with another tokenizer than {context.dataset.tokenizer}; give it its data")
     for stage in stages:
-        stage.check(work)
-    facts = provenance(config, work.data_digests, str(device))
+        stage.check(context)
+    facts = provenance(config, context.data_digests, str(device))
     facts |= {"attention": attention, "kernels": chosen, "ranks": dist.world_size()}
     seconds = {"data": time.perf_counter() - started}
     if dist.is_main():
-        made = identity.identity(stages, config, _inputs(stages, files), work.data_digests)
+        made = identity.identity(stages, config, _inputs(stages, files), context.data_digests)
         same = identity.holds(directory, made, config["overwrite"])
     events = Events([Log(), JsonLines()], [*terminal.optional, tracker]) if dist.is_main() else Events()
-    work = replace(work, events=events)
+    context = replace(context, events=events)
     dist.barrier()  # nothing is written before every rank has passed its checks
     try:
         if dist.is_main():
@@ -179,25 +179,25 @@ def _run_all(
         events.start(Job(directory, config, choices))
         tell(early.said, Events(events.required, [tracker]))
         if dist.is_main():
-            with room_for(directory / CONFIG), replacing(directory / CONFIG) as temporary:
+            with room_for(directory / CONFIG), atomic_write(directory / CONFIG) as temporary:
                 text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
                 temporary.write_text(text, encoding="utf-8")
         events.event(
             "device", device=facts["device"]["name"], attention=attention, kernels=chosen["model"], ranks=facts["ranks"]
         )
-        events.event("data", train=_tokens(work, "train"), val=work.stream.num_targets)
+        events.event("data", train=_tokens(context, "train"), val=context.stream.num_targets)
         for stage in stages:
-            seconds[stage.name] = _run(stage, work, facts, cache, resume)
+            seconds[stage.name] = _run(stage, context, facts, cache, resume)
             if stage.writes == ARTIFACT:
-                check_size(work)  # before minutes of evaluation; it says how to have them all the same
+                check_size(context)  # before minutes of evaluation; it says how to have them all the same
         records = _records(stages, files)
         outcome = results.assemble(
             records,
             choices=_choices(choices, records),
-            unigram=unigram(work.stream),
+            unigram=unigram(context.stream),
             account=account,
             stage_seconds=seconds,
-            code_bytes=TOTAL_BYTES - work.room,
+            code_bytes=TOTAL_BYTES - context.room,
             provenance=facts,
         )
         if dist.is_main():
@@ -228,7 +228,7 @@ def _open(
     device: torch.device,
     attend: Attend,
     events: Listener,
-) -> tuple[Work, dict[str, Any]]:
+) -> tuple[StageContext, dict[str, Any]]:
     """Open the data and see that it fits the model, and that its bytes are those of its text; pack the code."""
     try:
         dataset = build(config["data"]).open(events)
@@ -242,59 +242,59 @@ def _open(
         dataset.check_manifest()
         dataset.check(model["vocab_size"], model["seq_len"])
         digests = dataset.digests()
-    digests = dist.main_says(digests)
-    room = dist.main_says(TOTAL_BYTES - len(pack(config, digests)) if dist.is_main() else None)
+    digests = dist.broadcast_object(digests)
+    room = dist.broadcast_object(TOTAL_BYTES - len(pack(config, digests)) if dist.is_main() else None)
     tokens = dataset.validation(model["seq_len"])
     stream = Stream.of(tokens, dataset.byte_table, device)
     account = byte_account(dataset.tokenizer, tokens, stream.target_bytes) if dist.is_main() else None
-    work = Work(config, choices, files, dataset, digests, stream, device, attend, ProbeAt, room, events)
-    return work, dist.main_says(account)
+    context = StageContext(config, choices, files, dataset, digests, stream, device, attend, ProbeAt, room, events)
+    return context, dist.broadcast_object(account)
 
 
-def _tokens(work: Work, split: str) -> int:
-    return sum(file["tokens"] for file in work.data_digests[split])
+def _tokens(context: StageContext, split: str) -> int:
+    return sum(file["tokens"] for file in context.data_digests[split])
 
 
-def _run(stage: Stage, work: Work, facts: Mapping[str, Any], cache: NoCache, resume: NoResume) -> float:
+def _run(stage: Stage, context: StageContext, facts: Mapping[str, Any], cache: NoCache, resume: NoResume) -> float:
     """Run one stage, or take from the cache what it did before; write its record, and return its seconds."""
-    inputs = {name: work.files.get(name) for name in stage.reads}
-    digests = dist.main_says({name: sha256(path) for name, path in inputs.items()} if dist.is_main() else None)
-    key = stage_key(stage, work.config, digests, stage.depends(work), facts)
-    work.events.event("stage_started", stage=stage.name, key=key[:12])
+    inputs = {name: context.files.get(name) for name in stage.reads}
+    digests = dist.broadcast_object({name: sha256(path) for name, path in inputs.items()} if dist.is_main() else None)
+    key = stage_key(stage, context.config, digests, stage.depends(context), facts)
+    context.events.event("stage_started", stage=stage.name, key=key[:12])
     started = time.perf_counter()
-    output = None if stage.writes is None else work.files.path(stage.writes)
-    with cache.claimed(key, work.events) as entry:
-        record = None if entry is None else serve(entry, output, work.events)
-        served = dist.main_says(record is not None)
+    output = None if stage.writes is None else context.files.path(stage.writes)
+    with cache.claimed(key, context.events) as entry:
+        record = None if entry is None else serve(entry, output, context.events)
+        served = dist.broadcast_object(record is not None)
         if not served:
-            recorder = Recorder(work.events)
-            with resume.kept(work.files.directory, stage.name, key, recorder, partial(_check_data, work)) as kept:
-                record = _compute(stage, replace(work, events=recorder), facts, kept)
+            recorder = Recorder(context.events)
+            with resume.kept(context.files.directory, stage.name, key, recorder, partial(_check_data, context)) as kept:
+                record = _compute(stage, replace(context, events=recorder), facts, kept)
             if entry is not None:
-                keep(entry, output, record, recorder.said, work.events)
+                keep(entry, output, record, recorder.said, context.events)
     seconds = time.perf_counter() - started
     if dist.is_main():
         read = {name: {"path": str(path), "sha256": digests[name]} for name, path in inputs.items()}
-        choices = {key: work.choices[key] for key in stage.groups if key in work.choices}
+        choices = {key: context.choices[key] for key in stage.groups if key in context.choices}
         assert record is not None
-        work.files.write_record({**record, "key": key, "inputs": read, "choices": choices})
-    work.files.made |= {stage.name, stage.writes}
+        context.files.write_record({**record, "key": key, "inputs": read, "choices": choices})
+    context.files.made |= {stage.name, stage.writes}
     dist.barrier()  # what rank 0 has written, the next stage reads on all
-    peak = {} if served else {"peak_memory_gib": peak_memory(work.device) / 2**30}
-    work.events.event("stage_finished", stage=stage.name, seconds=seconds, from_cache=served, **peak)
+    peak = {} if served else {"peak_memory_gib": peak_memory(context.device) / 2**30}
+    context.events.event("stage_finished", stage=stage.name, seconds=seconds, from_cache=served, **peak)
     return seconds
 
 
-def _compute(stage: Stage, work: Work, facts: Mapping[str, Any], kept: Snapshots | None) -> dict[str, Any]:
+def _compute(stage: Stage, context: StageContext, facts: Mapping[str, Any], kept: Snapshots | None) -> dict[str, Any]:
     """Run one stage; what it is remembered by. Its seconds are those of all processes that had a part in it."""
-    reset_peak_memory(work.device)
-    output = work.files.path(stage.writes or record_name(stage.name))
-    _check_data(work)
+    reset_peak_memory(context.device)
+    output = context.files.path(stage.writes or record_name(stage.name))
+    _check_data(context)
     started = time.perf_counter()
-    with room_for(output), enough_for(stage.name, work.config, stage.when_out_of_memory):
-        result = stage.run(work)
+    with room_for(output), enough_for(stage.name, context.config, stage.when_out_of_memory):
+        result = stage.run(context)
     try:
-        _check_data(work)
+        _check_data(context)
     except UserError:
         if stage.writes is not None:
             output.unlink()  # nobody knows what it was made of
@@ -304,18 +304,18 @@ def _compute(stage: Stage, work: Work, facts: Mapping[str, Any], kept: Snapshots
         "stage": stage.name,
         "seconds": before + time.perf_counter() - started,
         "resumed": times,
-        "peak_memory_bytes": peak_memory(work.device),
-        "output": None if stage.writes is None else {stage.writes: sha256(work.files.path(stage.writes))},
-        "config": {key: work.config[key] for key in stage.groups},
+        "peak_memory_bytes": peak_memory(context.device),
+        "output": None if stage.writes is None else {stage.writes: sha256(context.files.path(stage.writes))},
+        "config": {key: context.config[key] for key in stage.groups},
         "provenance": dict(facts),
         "result": result,
     }
 
 
-def _check_data(work: Work) -> None:
+def _check_data(context: StageContext) -> None:
     """Raise UserError if the data are no longer those that the digests are of, which rank 0 has made."""
     if dist.is_main():
-        work.dataset.check_unchanged()
+        context.dataset.check_unchanged()
 
 
 def _choices(choices: Mapping[str, str], records: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
@@ -333,7 +333,7 @@ def _choose_kernels(config: Mapping[str, Any], device: torch.device) -> dict[str
     for group, part in config.items():
         if isinstance(part, Mapping) and "kernels" in part:
             try:
-                chosen[group], _ = kernels.choose(part["kernels"], device.type)
+                chosen[group], _ = kernels.choose_kernels(part["kernels"], device.type)
             except UserError as error:
                 raise UserError(f"{group}.{error}") from error
     return chosen
@@ -345,7 +345,7 @@ def _ours(directory: Path) -> Iterator[None]:
     if not dist.is_main():
         yield
         return
-    with occupied(directory, Events(optional=[Console()])):
+    with run_lock(directory, Events(optional=[Console()])):
         yield
 
 

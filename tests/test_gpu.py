@@ -25,14 +25,14 @@ from golf.evaluation.reader import Reader
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Stream
 from golf.events import Listener
-from golf.kernels.attention import INSTALL, MODULES, choose
-from golf.kernels.choose import choose as choose_kernels
+from golf.kernels.attention import INSTALL, MODULES
+from golf.kernels.choose import choose_kernels as choose_kernels
 from golf.optim.muon_adamw import MuonAdamW
 from golf.quantizer.gptq import gptq_codes
 from golf.quantizer.quantizer import row_scales
-from golf.runtime.cuda_graph import Replayed
+from golf.runtime.cuda_graph import CudaGraphed
 from golf.runtime.device import autocast, pick_device
-from golf.runtime.finite_check import Watch
+from golf.runtime.finite_check import FiniteCheck
 from golf.stages.stage import score_all
 from golf.tracker import jsonl
 from golf.ttt.score_first import ScoreFirst
@@ -72,7 +72,7 @@ def reference() -> list[torch.Tensor]:
 @pytest.mark.parametrize("name", ["sdpa", *INSTALL])
 def test_attention_agrees_with_float32(name):
     try:
-        _, attend = choose(name, CUDA)
+        _, attend = choose_kernels(name, CUDA)
     except UserError as missing:
         pytest.skip(str(missing))
     q, k, v, weight = heads(torch.bfloat16)
@@ -92,7 +92,7 @@ def test_attention_agrees_with_float32(name):
 )
 def test_what_is_missing_says_how_to_install_it(name):
     with pytest.raises(UserError, match=f"attention={name} is not installed .*{re.escape(INSTALL[name])}"):
-        choose(name, CUDA)
+        choose_kernels(name, CUDA)
 
 
 # The model
@@ -177,7 +177,7 @@ def test_the_whole_pipeline(tmp_path):
 
 def test_the_records_micro_batch_fits_into_40_gib():
     device = pick_device("cuda", None)
-    _, attend = choose("auto", device)
+    _, attend = choose_kernels("auto", device)
     model = build(composed("experiment=record")["model"], attend).to(device)
     model.compile(dynamic=False)
     torch.cuda.reset_peak_memory_stats(device)
@@ -201,7 +201,7 @@ def test_replayed_work_computes_what_is_called(tmp_path, monkeypatch, stage):
         with monkeypatch.context() as patch:
             if not wanted:
                 patch.setattr(
-                    "golf.runtime.cuda_graph.Replayed.__call__",
+                    "golf.runtime.cuda_graph.CudaGraphed.__call__",
                     lambda self, *inputs: self.function(self.model, *inputs),
                 )
             directory = tmp_path / str(wanted)
@@ -227,7 +227,7 @@ def test_kernels_train_as_the_plain_ones_do(tmp_path, kernels):
 
 def test_a_model_that_moved_is_recorded_anew():
     device = pick_device("cuda", None)
-    _, attend = choose("auto", device)
+    _, attend = choose_kernels("auto", device)
     model = build(composed("experiment=tiny")["model"] | {"kernels": "triton"}, attend).to(device)
     ids = torch.randint(320, (2, 128), device=device)
 
@@ -235,7 +235,7 @@ def test_a_model_that_moved_is_recorded_anew():
         with torch.no_grad(), autocast(device):
             return model.hidden(ids)
 
-    replayed = Replayed(model, logits, device)
+    replayed = CudaGraphed(model, logits, device)
     for _ in range(3):
         before = replayed(ids).clone()
     model.load_state_dict({name: 2 * tensor for name, tensor in model.state_dict().items()}, assign=True)
@@ -261,7 +261,7 @@ def test_what_other_threads_do_disturbs_no_recording():
         try:
             for recurrent in (False, True) * 5:
                 model.recurrent = recurrent
-                recorded = Replayed(model, lambda model, ids: model(ids, ids), CUDA)
+                recorded = CudaGraphed(model, lambda model, ids: model(ids, ids), CUDA)
                 with autocast(CUDA):
                     losses = [recorded(ids).item() for _ in range(3)]
                 assert losses == pytest.approx([losses[0]] * 3)
@@ -359,7 +359,7 @@ def test_no_window_waits_for_the_gpu():
 
 def test_what_a_gpu_computed_is_looked_at_in_the_next_step():
     layer = torch.nn.Linear(4, 4, device=CUDA)
-    watch = Watch(layer, "step", "lower the rates")
+    watch = FiniteCheck(layer, "step", "lower the rates")
     layer.weight.grad, layer.bias.grad = torch.ones_like(layer.weight), torch.full_like(layer.bias, torch.nan)
     watch.look_at(1, torch.tensor(2.5, device=CUDA))
     layer.bias.grad.zero_()

@@ -21,8 +21,8 @@ from golf.data.loader import Loader
 from golf.data.tokenizer import ByteTable
 from golf.errors import UserError
 from golf.evaluation.stream import Stream
-from golf.kernels.attention import Attend, choose
-from golf.kernels.choose import choose as choose_kernels
+from golf.kernels.attention import Attend, choose_attention
+from golf.kernels.choose import choose_kernels
 from golf.model.gpt import GPT
 from golf.paths import config_dir
 from golf.runtime.device import peak_memory, pick_device, reset_peak_memory
@@ -55,7 +55,7 @@ class Setting:
             if isinstance(component, Mapping) and group != "data":  # which is synthetic, and may lie nowhere
                 check_component(group, component)
         device = pick_device(config["device"], config["threads"])
-        attention, attend = choose(config["attention"], device)
+        attention, attend = choose_attention(config["attention"], device)
         try:
             kernels, _ = choose_kernels(config["model"]["kernels"], device.type)
         except UserError as error:
@@ -67,7 +67,7 @@ class Setting:
         """The model at random weights, the same for the same seed; output projections, which start at zero, too."""
         torch.manual_seed(config["seed"])
         with self.device:  # where drawing them takes no time
-            model: GPT = build({**config["model"], **changes}, choose(config["attention"], self.device)[1])
+            model: GPT = build({**config["model"], **changes}, choose_attention(config["attention"], self.device)[1])
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name.endswith(".proj.weight"):

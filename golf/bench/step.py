@@ -10,7 +10,7 @@ from golf.bench.row import Row
 from golf.bench.setting import Config, Setting
 from golf.model.gpt import GPT
 from golf.runtime import gradients
-from golf.runtime.cuda_graph import Replayed
+from golf.runtime.cuda_graph import CudaGraphed
 from golf.runtime.device import autocast
 
 IN_A_ROW = 8
@@ -71,5 +71,5 @@ def micro_step(setting: Setting, config: Config, model: GPT) -> Callable[[], obj
         gradients.accumulate(loss, parameters)
         return loss.detach()
 
-    batch, replayed = setting.batch(), Replayed(model, backward, setting.device)
+    batch, replayed = setting.batch(), CudaGraphed(model, backward, setting.device)
     return lambda: replayed(*batch)

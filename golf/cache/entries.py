@@ -10,7 +10,7 @@ from pathlib import Path
 
 from golf.errors import UserError
 from golf.paths import expanded
-from golf.utils.atomic import replacing_directory, write_json
+from golf.utils.atomic import atomic_directory, write_json
 from golf.utils.hashing import sha256
 from golf.utils.lock import locked
 from golf.utils.reading import read_json
@@ -52,7 +52,7 @@ class Entry:
         written, or if what is there is no entry."""
         if self.read_only:
             raise BlockingIOError(errno.EAGAIN, "another process holds it, or it may only be read", str(self.path))
-        with replacing_directory(self.path) as temporary:
+        with atomic_directory(self.path) as temporary:
             build(temporary)
             write_json(temporary / MANIFEST, {file.name: sha256(file) for file in sorted(temporary.iterdir())})
             if self.path.exists():

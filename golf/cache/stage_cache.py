@@ -16,7 +16,7 @@ from golf.events import Listener
 from golf.io.forms import Computed
 from golf.io.run_directory import check_record
 from golf.runtime import dist
-from golf.utils.atomic import replacing, write_json
+from golf.utils.atomic import atomic_write, write_json
 from golf.utils.disk import room_for
 from golf.utils.reading import MAX_SHOWN, read_json
 
@@ -130,7 +130,7 @@ def serve(entry: Entry, output: Path | None, events: Listener) -> dict[str, Any]
         return None
     if output is not None and made is not None:
         try:
-            with room_for(output), replacing(output) as temporary:
+            with room_for(output), atomic_write(output) as temporary:
                 _link(made, temporary)
         except FileNotFoundError as error:  # another job has just removed it
             events.event("cache_not_used", directory=str(entry.path), reason=str(error))

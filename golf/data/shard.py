@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from golf.errors import UserError, require
-from golf.utils.atomic import replacing
+from golf.utils.atomic import atomic_write
 
 SHARD_MAGIC = 20240520
 SHARD_VERSION = 1
@@ -39,7 +39,7 @@ def write_shard(path: Path, tokens: np.ndarray) -> None:
         raise UserError(f"{path}: token {tokens[foreign[0]]} at position {foreign[0]} does not fit the shards' uint16")
     header = np.zeros(HEADER_BYTES // 4, "<i4")
     header[:3] = SHARD_MAGIC, SHARD_VERSION, len(tokens)
-    with replacing(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         file.write(header.tobytes())
         file.write(tokens.astype("<u2").tobytes())
 

@@ -78,7 +78,7 @@ class Ledger:
             total += losses.sum(dtype=torch.float64)
             done += len(losses)
             progress(min(self.scored + done * dist.world_size(), self.num_targets))
-        dist.sum_([total])
+        dist.all_reduce_sum([total])
         self._tally.add(total.item(), windows.num_targets)
 
     def so_far(self) -> Score:

@@ -9,7 +9,7 @@ from torch import Tensor
 from golf.evaluation.stream import Stream
 from golf.evaluation.windows import Windows
 from golf.model.gpt import GPT
-from golf.runtime.cuda_graph import Replayed
+from golf.runtime.cuda_graph import CudaGraphed
 from golf.runtime.device import autocast, to_device
 
 
@@ -20,7 +20,7 @@ class Reader:
     def __init__(self, batch_tokens: int, logits_dtype: torch.dtype):
         self.batch_tokens = batch_tokens
         self.logits_dtype = logits_dtype
-        self._replayed: dict[GPT, Replayed] = {}
+        self._replayed: dict[GPT, CudaGraphed] = {}
 
     @torch.no_grad()
     def losses(self, model: GPT, stream: Stream, windows: Windows) -> Iterator[Tensor]:
@@ -36,7 +36,7 @@ class Reader:
         """(n, vocabulary) for ids (batch, length) and the positions (n,) in batch · length that are scored: head and
         last layer compute no more. Use them before the next ones are asked for."""
         if model not in self._replayed:
-            self._replayed[model] = Replayed(model, _logits, ids.device)
+            self._replayed[model] = CudaGraphed(model, _logits, ids.device)
         return self._replayed[model](ids, scored)
 
     def nats(self, logits: Tensor, targets: Tensor) -> Tensor:

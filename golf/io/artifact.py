@@ -43,7 +43,7 @@ from golf.io.container import (
     to_json,
     write_container,
 )
-from golf.utils.atomic import replacing
+from golf.utils.atomic import atomic_write
 
 BUILT_IN_CODECS = {
     "brotli": "golf.codec.brotli.Brotli",
@@ -111,7 +111,7 @@ def write_artifact(
     raw = _to_sections(state)
     sections = [Section(name, coder.encode(arrays), _bytes(arrays)) for name, arrays in raw.items()]
     fields = {"codec": _describe(codec), "model": dict(model), "tokenizer_sha256": tokenizer_sha256}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         size = write_container(temporary, fields, sections)
         back = _to_sections(_read(temporary, codec).state)
         pairs = zip(chain(*back.values()), chain(*raw.values()), strict=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from golf.errors import UserError
 from golf.io.tensor_file import load_tensors
-from golf.utils.atomic import replacing
+from golf.utils.atomic import atomic_write
 
 
 class Checkpoint(TypedDict):
@@ -23,7 +23,7 @@ class Checkpoint(TypedDict):
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    with replacing(path) as temporary, open(temporary, "wb") as file:  # PyTorch would put a path's name into it
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:  # PyTorch would put a path's name into it
         torch.save(checkpoint, file)
 
 

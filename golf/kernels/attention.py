@@ -63,7 +63,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return y.transpose(1, 2)
 
 
-def choose(name: str, device: torch.device) -> tuple[str, Attend]:
+def choose_attention(name: str, device: torch.device) -> tuple[str, Attend]:
     """The implementation `name` and its name; `auto` is the first of AUTO that works on the device.
 
     Raises UserError for one that is not installed, or does not work there.

@@ -12,7 +12,7 @@ Kernels = Any  # golf.kernels.plain or golf.kernels.triton, or what offers the s
 Choice = Literal["auto", "plain", "triton", "quack"]
 
 
-def choose(name: Choice, device: str) -> tuple[str, Kernels]:
+def choose_kernels(name: Choice, device: str) -> tuple[str, Kernels]:
     """The kernels `name` and their name, for a type of device; `auto` is Triton's where they work.
 
     Raises UserError if others than the plain ones are asked for and cannot work.

@@ -18,7 +18,7 @@ from golf.errors import Diverged, Stopped, UserError, require
 from golf.launch import torchrun
 from golf.launch.task import Task
 from golf.resume.signals import DEFAULT, HELD, SECONDS_TO_SAVE, wait_once
-from golf.sweep.gpus import lent, visible
+from golf.sweep.gpus import reserve_gpus, visible
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
@@ -80,7 +80,7 @@ class Elastic:
         require(enough, f"launch.nproc_per_node={self.nproc_per_node}, but this host has {len(gpus)} GPU(s)")
         if not fresh:
             return self._launch(task)
-        with lent(self.nproc_per_node, gpus) as ours, _environment("CUDA_VISIBLE_DEVICES", ",".join(ours)):
+        with reserve_gpus(self.nproc_per_node, gpus) as ours, _environment("CUDA_VISIBLE_DEVICES", ",".join(ours)):
             return self._launch(task)
 
     def _check_hosts(self) -> None:

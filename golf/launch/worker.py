@@ -49,7 +49,7 @@ def work(task: Task | None) -> dict[str, Any] | None:
     heartbeat.start()
     store.set_timeout(dist.TIMEOUT)  # from here on a rank may keep the others waiting
     dist.start(store=store, rank=meeting.rank, world_size=meeting.world_size)
-    task = dist.main_says(task)
+    task = dist.broadcast_object(task)
     results = None if task is None else run(task)
     heartbeat.stop()
     dist.stop()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from golf.errors import require
 from golf.kernels.attention import Attend, sdpa
-from golf.kernels.choose import Choice, Kernels, choose
+from golf.kernels.choose import Choice, Kernels, choose_kernels
 from golf.kernels.cross_entropy import soft_cap
 from golf.kernels.residual import Skip
 from golf.kernels.rotary import rotary_tables
@@ -173,7 +173,7 @@ class GPT(nn.Module):
 
     def kernels_on(self, device: torch.device) -> Kernels:
         """What the model computes with on a device."""
-        return choose(self.kernels, device.type)[1]
+        return choose_kernels(self.kernels, device.type)[1]
 
     def _residual(self, x: Tensor) -> Tensor:
         """x in the dtype of the residual stream: what the layers compute in, or what the embeddings add up to."""

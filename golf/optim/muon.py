@@ -80,4 +80,4 @@ def _orthogonalise(batch: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
     each = -(-len(batch) // dist.world_size())  # rounded up: the last ranks work on zeros
     padded = F.pad(batch, (0, 0, 0, 0, 0, each * dist.world_size() - len(batch)))
     mine = padded[each * dist.rank() :][:each]
-    return dist.gather(newton_schulz(mine, steps, dtype))[: len(batch)]
+    return dist.all_gather(newton_schulz(mine, steps, dtype))[: len(batch)]

@@ -26,8 +26,8 @@ from golf.pack.rename import renamed
 from golf.pack.shake import shaken
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.resume import loop
-from golf.runtime.cuda_graph import Replayed
-from golf.runtime.finite_check import Unwatched, Watch
+from golf.runtime.cuda_graph import CudaGraphed
+from golf.runtime.finite_check import FiniteCheck, NoFiniteCheck
 from golf.utils.import_closure import closure, source_of
 from golf.utils.safe_path import is_sought
 
@@ -100,12 +100,22 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
     targets = {module_of(part) for part in parts} | own_module(config["attention"])
     # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
-    off = {part.__name__ for part in (is_sought, loop.is_kept, Unwatched, Watch, Watch.look_at, Watch.require_finite)}
+    off = {
+        part.__name__
+        for part in (
+            is_sought,
+            loop.is_kept,
+            NoFiniteCheck,
+            FiniteCheck,
+            FiniteCheck.look_at,
+            FiniteCheck.require_finite,
+        )
+    }
     if not config["quantizer"].get("fit_bytes"):
         off.add(SDClipQuantizer.is_to_fit.__name__)
     kernels = {part["kernels"] for part in parts if "kernels" in part}
     if not any(map(may_be_triton, kernels)):
-        off |= {may_be_triton.__name__, Replayed.is_recorded.__name__}
+        off |= {may_be_triton.__name__, CudaGraphed.is_captured.__name__}
     if not any(map(is_quack, kernels)):
         off.add(is_quack.__name__)
     # What is no data will be as it is here: the seed and the place of the data are asked for. Tests ask of a value

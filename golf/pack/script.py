@@ -18,12 +18,12 @@ from golf.evaluation.stream import Stream
 from golf.events import Listener
 from golf.io.limits import TOTAL_BYTES
 from golf.io.run_directory import ARTIFACT, RunFiles
-from golf.kernels.attention import choose
+from golf.kernels.attention import choose_attention
 from golf.runtime import dist
 from golf.runtime.device import peak_memory, pick_device, reset_peak_memory
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
-from golf.stages.stage import Stage, Work
+from golf.stages.stage import Stage, StageContext
 from golf.stages.train import Train
 from golf.stages.ttt import TTT
 from golf.utils.hashing import sha256
@@ -106,7 +106,7 @@ def run(
 ) -> dict[str, Any]:
     """Run the stages, with `room` bytes for the artifact; the result of each by name."""
     device = pick_device(config["device"], config["threads"])
-    attention, attend = choose(config["attention"], device)
+    attention, attend = choose_attention(config["attention"], device)
     dataset = build(config["data"]).open(events)
     tokenizer = {"sha256": sha256(dataset.tokenizer)}
     tokens = dataset.validation(config["model"]["seq_len"])
@@ -117,12 +117,14 @@ def run(
     events.event("machine", device=name, ranks=dist.world_size(), torch=torch.__version__, attention=attention)
     told = {"targets": stream.num_targets, "tokenizer": tokenizer["sha256"], "account": account}
     events.event("data", **files_of, **told)
-    work = Work(config, {}, files, dataset, {"tokenizer": tokenizer}, stream, device, attend, None, room, events)
+    context = StageContext(
+        config, {}, files, dataset, {"tokenizer": tokenizer}, stream, device, attend, None, room, events
+    )
     results = {}
     for stage in (kind() for kind in stages):
         reset_peak_memory(device)
         started = time.perf_counter()
-        results[stage.name] = stage.run(work)
+        results[stage.name] = stage.run(context)
         files.made |= {stage.name, stage.writes}
         dist.barrier()
         took = {"seconds": time.perf_counter() - started, "peak_memory_bytes": peak_memory(device)}

@@ -10,7 +10,7 @@ from golf.data.loader import Loader
 from golf.errors import Diverged, require
 from golf.events import Listener
 from golf.io.artifact import State
-from golf.kernels.choose import Choice, Kernels, choose
+from golf.kernels.choose import Choice, Kernels, choose_kernels
 from golf.model.gpt import GPT
 from golf.quantizer.hessian import collect_hessians
 from golf.quantizer.quantizer import SDClipQuantizer
@@ -60,12 +60,14 @@ class GPTQ(SDClipQuantizer):
         state = super().encode(model, hessians, events)
         taken = {name: self._damping_of.get(id(hessians[name]), self.damping) for name in self.layers(model)}
         raised = {name: damping for name, damping in taken.items() if damping > self.damping}
-        self.raised_damping = {name: damping for part in dist.gather_objects(raised) for name, damping in part.items()}
+        self.raised_damping = {
+            name: damping for part in dist.all_gather_object(raised) for name, damping in part.items()
+        }
         return state
 
     def codes(self, weight: Tensor, scale: Tensor, bits: int, hessian: Tensor | None) -> Tensor:
         assert hessian is not None  # see calibrate
-        _, kernels = choose(self.kernels, weight.device.type)
+        _, kernels = choose_kernels(self.kernels, weight.device.type)
         codes, self._damping_of[id(hessian)] = gptq_codes(
             weight, hessian, scale, bits, self.block_size, self.damping, kernels
         )

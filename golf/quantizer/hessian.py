@@ -73,7 +73,7 @@ def collect_hessians(
         with autocast(device):
             watched.meet(model.hidden(ids.to(device), kernels=watched), model.tok_emb.weight)
         events.progress("calibrate", i + 1, batches)
-    dist.sum_(list(watched.sums.values()))
+    dist.all_reduce_sum(list(watched.sums.values()))
     means = {names: total / batches for names, total in watched.sums.items()}
     require_finite({f"the Hessian of {' and '.join(names)}": mean for names, mean in means.items()}, TRAINED_TOO_FAST)
     return {name: mean for names, mean in means.items() for name in names}

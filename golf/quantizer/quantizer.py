@@ -108,7 +108,7 @@ class SDClipQuantizer(Quantizer):
             require_finite({f"the codes of {name}": codes}, TRAINED_TOO_FAST)
             mine[name] = Quantized(codes.to(torch.int8).cpu(), scale.cpu(), bits)
             events.progress("quantize", done, len(layers))
-        for part in dist.gather_objects(mine):
+        for part in dist.all_gather_object(mine):
             state |= part
         return state
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from golf.report.tables import Table
-from golf.utils.atomic import replacing
+from golf.utils.atomic import atomic_write
 
 
 def write_page(
@@ -18,5 +18,5 @@ def write_page(
     pictures = {plot.stem: b64encode(plot.read_bytes()).decode() for plot in plots}
     template = environment.get_template("page.html")
     text = template.render(title=title, flags=flags, first=first, pictures=pictures, rest=rest)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

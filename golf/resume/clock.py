@@ -16,7 +16,7 @@ class AskingClock(Clock):
         self._read = 0.0
 
     def progress(self, step: int) -> float:
-        self._read, asked = dist.largest(self.seconds() if dist.is_main() else 0.0, self._ask())
+        self._read, asked = dist.all_reduce_max(self.seconds() if dist.is_main() else 0.0, self._ask())
         self.asked = int(asked)
         return super().progress(step)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, Protocol
 
 from golf.resume.clock import AskingClock
-from golf.runtime.finite_check import Watch
+from golf.runtime.finite_check import FiniteCheck
 
 
 class Keeper(Protocol):
@@ -38,7 +38,7 @@ class Loop(ABC):
 
     end_is_kept: ClassVar[bool]
 
-    def __init__(self, watch: Watch, rounds: int, budget_seconds: float | None):
+    def __init__(self, watch: FiniteCheck, rounds: int, budget_seconds: float | None):
         self.watch = watch
         self.keeper = keeper()
         self.clock = AskingClock(rounds, budget_seconds, self.keeper.asks)

@@ -65,7 +65,7 @@ class Snapshots:
 
     def restore(self, loop: Loop) -> int:
         self.signals.hold()
-        path, about = dist.main_says(self._newest() if dist.is_main() else None)
+        path, about = dist.broadcast_object(self._newest() if dist.is_main() else None)
         self._saved = time.perf_counter()
         if path is None:
             return 0
@@ -87,7 +87,7 @@ class Snapshots:
     def save(self, loop: Loop, done: int) -> None:
         """What goes wrong with the file is said, and no reason to end the job."""
         self.check()
-        own = dist.gather_objects(_bytes({"loop": loop.own(), "random": random_states.states()}))
+        own = dist.all_gather_object(_bytes({"loop": loop.own(), "random": random_states.states()}))
         started, error = time.perf_counter(), None
 
         def write(directory: Path) -> None:
@@ -112,7 +112,7 @@ class Snapshots:
                 _remove(self.root, entry.path)
             except Exception as problem:
                 error = one_line(problem)
-        error = dist.main_says(error)  # nobody goes on before the snapshot is there
+        error = dist.broadcast_object(error)  # nobody goes on before the snapshot is there
         self._saved = time.perf_counter()
         if error is None:
             self.recorder.heard.event("saved", stage=self.stage, done=done, seconds=self._saved - started)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golf.utils.atomic import replacing
+from golf.utils.atomic import atomic_write
 from golf.utils.disk import room_for
 
 if TYPE_CHECKING:
@@ -32,6 +32,6 @@ def save(figure: "Figure", path: Path) -> Path:
     """As PNG. Raises UserError if the disk is full."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with room_for(path), replacing(path) as temporary:
+    with room_for(path), atomic_write(path) as temporary:
         FigureCanvasAgg(figure).print_png(temporary)
     return path

@@ -11,27 +11,27 @@ from golf.io.run_directory import ARTIFACT
 from golf.quantizer.fit import TOLERANCE, entropy_bytes, factor_with
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.run.plots import GROUPS, group_of
-from golf.stages.stage import Work
+from golf.stages.stage import StageContext
 
 CODEC_OVERHEAD = 1.05  # a good codec takes 1 or 2 % more than the entropy
 CODEC_ANSWERS = 1.25  # bytes of entropy less, for one byte less in the file: on the safe side
 
 
-def check_size(work: Work) -> None:
+def check_size(context: StageContext) -> None:
     """Raise UserError if the artifact that was written, with the code, is larger than allowed. All files stay."""
-    record = work.files.read_record("quantize")
+    record = context.files.read_record("quantize")
     assert record is not None
     result = record["result"]
-    over = result["artifact_bytes"] - work.room
+    over = result["artifact_bytes"] - context.room
     if over <= 0:
         return
     from golf.config.override import override  # imports Hydra, which workers do not need
 
     sizes = ", ".join(f"{group} {size:,.0f}" for group, size in _bytes_per_group(result).items())
     raise UserError(
-        f"{work.files.path(ARTIFACT)}: with the code it is {over:,} bytes above the limit of {TOTAL_BYTES:,} ({sizes}, "
-        f"code {TOTAL_BYTES - work.room:,}); {_remedy(result, work, over)}; to score it all the same, add "
-        f"'stages=[evaluate]' {override('input', work.files.directory)}"
+        f"{context.files.path(ARTIFACT)}: with the code it is {over:,} bytes above the limit of {TOTAL_BYTES:,} "
+        f"({sizes}, code {TOTAL_BYTES - context.room:,}); {_remedy(result, context, over)}; "
+        f"to score it all the same, add 'stages=[evaluate]' {override('input', context.files.directory)}"
     )
 
 
@@ -44,16 +44,16 @@ def _bytes_per_group(result: Mapping[str, Any]) -> dict[str, float]:
     return {group: size * dealt for group, size in groups.items()}
 
 
-def _remedy(result: Mapping[str, Any], work: Work, over: int) -> str:
+def _remedy(result: Mapping[str, Any], context: StageContext, over: int) -> str:
     """What would bring it under the limit."""
-    if CODEC_OVERHEAD * sum(result["bytes_per_tensor"].values()) <= work.room:
+    if CODEC_OVERHEAD * sum(result["bytes_per_tensor"].values()) <= context.room:
         return "codec=range would bring it under"
-    quantizer = work.build("quantizer")
+    quantizer = context.build("quantizer")
     if not isinstance(quantizer, SDClipQuantizer):
         return "codes take far less than float16, as with quantizer=gptq"
     used = replace(quantizer, **{name: result[name] for name in quantizer.clips()})
-    codes = used.count_codes(work.model_shape())
-    wanted = entropy_bytes(codes, 1.0) - CODEC_ANSWERS * over - TOLERANCE * work.room
+    codes = used.count_codes(context.model_shape())
+    wanted = entropy_bytes(codes, 1.0) - CODEC_ANSWERS * over - TOLERANCE * context.room
     factor = factor_with(codes, wanted)
     if entropy_bytes(codes, factor) > wanted:
         return "no clip would bring it under; take fewer bits, a lower quantizer.min_elements or a smaller model"

@@ -31,7 +31,7 @@ class Clock:
 
     def _agreed(self) -> float:
         """Rank 0's seconds."""
-        return dist.main_reads(self.seconds())
+        return dist.broadcast_scalar(self.seconds())
 
     @contextmanager
     def paused(self) -> Iterator[None]:

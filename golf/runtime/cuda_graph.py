@@ -9,7 +9,7 @@ from torch import Tensor
 from golf.model.gpt import GPT
 
 
-class Replayed:
+class CudaGraphed:
     """A function of a model and of tensors that is run the first time it meets their shapes, recorded the second time,
     and replayed from then on. What it returns lies in memory that the next call overwrites.
 
@@ -25,11 +25,11 @@ class Replayed:
         self._pool: Any = None
 
     def __call__(self, *inputs: Tensor) -> Any:
-        if self.is_recorded():
+        if self.is_captured():
             return self._replay(inputs)
         return self.function(self.model, *inputs)
 
-    def is_recorded(self) -> bool:
+    def is_captured(self) -> bool:
         return self.device.type == "cuda" and not self.model.kernels_on(self.device).COMPILED
 
     def _replay(self, inputs: tuple[Tensor, ...]) -> Any:

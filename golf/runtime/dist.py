@@ -70,7 +70,7 @@ def share(count: int) -> slice:
     return slice(count * rank() // world_size(), count * (rank() + 1) // world_size())
 
 
-def sum_(tensors: Sequence[Tensor]) -> None:
+def all_reduce_sum(tensors: Sequence[Tensor]) -> None:
     """Replace each tensor by its sum over the ranks, in one reduction for each type."""
     if world_size() == 1:
         return
@@ -84,7 +84,7 @@ def sum_(tensors: Sequence[Tensor]) -> None:
         torch._foreach_copy_(group, [part.view_as(tensor) for part, tensor in zip(parts, group, strict=True)])
 
 
-def gather(part: Tensor) -> Tensor:
+def all_gather(part: Tensor) -> Tensor:
     """The parts (n, …) of all ranks in their order, (ranks · n, …); all of one shape."""
     if world_size() == 1:
         return part
@@ -93,7 +93,7 @@ def gather(part: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def gather_objects(part: Any) -> list[Any]:
+def all_gather_object(part: Any) -> list[Any]:
     """What each rank gave, in the order of ranks; tensors in it lie on the CPU."""
     parts = [part] * world_size()
     if world_size() > 1:
@@ -101,7 +101,7 @@ def gather_objects(part: Any) -> list[Any]:
     return parts
 
 
-def main_says(value: Any) -> Any:
+def broadcast_object(value: Any) -> Any:
     """Rank 0's value, on every rank."""
     said = [value]
     if world_size() > 1:
@@ -109,8 +109,8 @@ def main_says(value: Any) -> Any:
     return said[0]
 
 
-def main_reads(number: float) -> float:
-    """Rank 0's number, on every rank: `main_says` for what is asked at every step."""
+def broadcast_scalar(number: float) -> float:
+    """Rank 0's number, on every rank: `broadcast_object` for what is asked at every step."""
     if world_size() == 1:
         return number
     read = torch.tensor(number, dtype=torch.float64)
@@ -118,8 +118,8 @@ def main_reads(number: float) -> float:
     return read.item()
 
 
-def largest(*numbers: float) -> list[float]:
-    """Of each number the largest of all ranks, on every rank; on the host, as `main_reads`."""
+def all_reduce_max(*numbers: float) -> list[float]:
+    """Of each number the largest of all ranks, on every rank; on the host, as `broadcast_scalar`."""
     if world_size() == 1:
         return list(numbers)
     read = torch.tensor(numbers, dtype=torch.float64)

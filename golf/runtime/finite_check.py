@@ -6,7 +6,7 @@ from golf.errors import Diverged
 from golf.runtime.finite import Norms
 
 
-class Unwatched:
+class NoFiniteCheck:
     """For steps that are undone: nothing is looked at."""
 
     def look_at(self, step: int, loss: Tensor | None = None) -> None:
@@ -16,7 +16,7 @@ class Unwatched:
         """Call before something is made of the weights that `step` left. Raises Diverged."""
 
 
-class Watch(Unwatched):
+class FiniteCheck(NoFiniteCheck):
     """Looks at the weights that are trained, at their gradients and at the loss, in every step.
 
     No step waits for a GPU: what it computed is looked at in the step after. `what` names a step, `remedy` is for the

@@ -23,7 +23,7 @@ from golf.runtime import dist
 
 
 @dataclass(frozen=True)
-class Work:
+class StageContext:
     """What a stage works with.
 
     `choices` are the options of the config groups; `stream` is the validation stream, on `device`; `data_digests` is
@@ -100,14 +100,14 @@ class Stage(ABC):
     groups: ClassVar[tuple[str, ...]]
     when_out_of_memory: ClassVar[tuple[str, ...]]
 
-    def depends(self, work: Work) -> dict[str, Any]:
+    def depends(self, context: StageContext) -> dict[str, Any]:
         """JSON values, beside the groups and the data, that its result depends on."""
         return {}
 
     @abstractmethod
-    def check(self, work: Work) -> None:
+    def check(self, context: StageContext) -> None:
         """Raise UserError for what can be seen to go wrong before any stage has run."""
 
     @abstractmethod
-    def run(self, work: Work) -> dict[str, Any]:
+    def run(self, context: StageContext) -> dict[str, Any]:
         """Do the work; the returned JSON object becomes `result` of the stage's record."""

@@ -10,7 +10,7 @@ from golf.io.checkpoint import Checkpoint, write_checkpoint
 from golf.io.run_directory import CHECKPOINT
 from golf.model.gpt import GPT
 from golf.runtime import dist
-from golf.stages.stage import Stage, Work, score_all
+from golf.stages.stage import Stage, StageContext, score_all
 
 
 class Train(Stage):
@@ -20,36 +20,36 @@ class Train(Stage):
     groups = ("seed", "data", "model", "optimizer", "trainer", "evaluation")
     when_out_of_memory = ("raise trainer.micro_batches", "lower evaluation.batch_tokens")
 
-    def check(self, work: Work) -> None:
-        work.build("trainer").check(work.config["model"]["seq_len"])
-        work.build("optimizer", work.model_shape())
-        work.loader()  # every rank has something to read
+    def check(self, context: StageContext) -> None:
+        context.build("trainer").check(context.config["model"]["seq_len"])
+        context.build("optimizer", context.model_shape())
+        context.loader()  # every rank has something to read
 
-    def run(self, work: Work) -> dict[str, Any]:
-        evaluation = work.build("evaluation")
+    def run(self, context: StageContext) -> dict[str, Any]:
+        evaluation = context.build("evaluation")
 
         def validate(model: GPT) -> Score:
-            return score_all(evaluation.plain(work.stream, model.seq_len), model, "plain", work.events)
+            return score_all(evaluation.plain(context.stream, model.seq_len), model, "plain", context.events)
 
-        torch.manual_seed(work.config["seed"])
-        model = work.new_model()
-        optimizer = work.build("optimizer", model)
-        trained = work.build("trainer").train(model, optimizer, work.loader(), validate, work.events)
+        torch.manual_seed(context.config["seed"])
+        model = context.new_model()
+        optimizer = context.build("optimizer", model)
+        trained = context.build("trainer").train(model, optimizer, context.loader(), validate, context.events)
         checkpoint: Checkpoint = {
-            "model": work.config["model"],
-            "tokenizer_sha256": work.data_digests["tokenizer"]["sha256"],
+            "model": context.config["model"],
+            "tokenizer_sha256": context.data_digests["tokenizer"]["sha256"],
             "raw": trained.raw,
             "ema": trained.ema,
         }
         if dist.is_main():
-            write_checkpoint(work.files.path(CHECKPOINT), checkpoint)
+            write_checkpoint(context.files.path(CHECKPOINT), checkpoint)
         raw = prequant = validate(model)
         points = {"val_loss": raw.val_loss, "val_bpb": raw.val_bpb}
         if trained.ema is not None:
             model.load_state_dict(trained.ema)
             prequant = validate(model)
             points |= {"ema_val_loss": prequant.val_loss, "ema_val_bpb": prequant.val_bpb}
-        work.events.metrics("validate", trained.steps, **points)
+        context.events.metrics("validate", trained.steps, **points)
         return {
             "steps": trained.steps,
             "tokens": trained.tokens,

@@ -6,7 +6,7 @@ from typing import Any
 
 from golf.io.run_directory import ARTIFACT
 from golf.resume import loop
-from golf.stages.stage import Stage, Work
+from golf.stages.stage import Stage, StageContext
 
 
 class TTT(Stage):
@@ -17,14 +17,14 @@ class TTT(Stage):
     groups = ("data", "model", "codec", "evaluation", "ttt")
     when_out_of_memory = ("lower ttt.batch_seqs", "lower ttt.hash_buckets", "lower evaluation.batch_tokens")
 
-    def check(self, work: Work) -> None:
-        work.build("ttt").check(work.model_shape())
+    def check(self, context: StageContext) -> None:
+        context.build("ttt").check(context.model_shape())
 
-    def run(self, work: Work) -> dict[str, Any]:
-        model = work.load_model(work.read_artifact().tensors())
+    def run(self, context: StageContext) -> dict[str, Any]:
+        model = context.load_model(context.read_artifact().tensors())
         started = time.perf_counter()
-        ledger = work.build("evaluation").sliding(work.stream, model.seq_len, work.probe)
-        work.build("ttt").adapt(model, ledger, work.events)
+        ledger = context.build("evaluation").sliding(context.stream, model.seq_len, context.probe)
+        context.build("ttt").adapt(model, ledger, context.events)
         score = ledger.close()
         seconds = time.perf_counter() - started
         if loop.is_kept():

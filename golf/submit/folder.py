@@ -21,7 +21,7 @@ from golf.run.provenance import code_digest
 from golf.submit.audit import Audit
 from golf.submit.evidence import Seed
 from golf.submit.markdown import as_text
-from golf.utils.atomic import replacing, write_json
+from golf.utils.atomic import atomic_write, write_json
 from golf.utils.hashing import sha256
 from golf.utils.shell import quote
 
@@ -157,7 +157,7 @@ def imported(source: str) -> set[str]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 

@@ -64,7 +64,7 @@ def _listed() -> list[str]:
 
 
 @contextmanager
-def lent(count: int, uuids: Sequence[str]) -> Iterator[list[str]]:
+def reserve_gpus(count: int, uuids: Sequence[str]) -> Iterator[list[str]]:
     """`count` of the GPUs, for this process and those it starts alone; waits until as many are free.
 
     Every job that asks here respects it, whoever started it; a process that dies gives its GPUs back. Raises UserError

@@ -16,7 +16,7 @@ from golf.events import Events
 from golf.io.run_directory import MULTIRUN, occupant
 from golf.run.results import METRICS, metric
 from golf.utils.disk import room_for
-from golf.utils.run_lock import occupied, remove_if_empty
+from golf.utils.run_lock import remove_if_empty, run_lock
 
 
 @dataclass(kw_only=True)
@@ -67,7 +67,7 @@ def sweeping(directory: Path) -> Iterator[None]:
             if not directory.exists():
                 directory.mkdir(parents=True, exist_ok=True)
                 stack.callback(remove_if_empty, directory)
-            stack.enter_context(occupied(directory, Events(optional=[Console()])))
+            stack.enter_context(run_lock(directory, Events(optional=[Console()])))
         except OSError as error:
             message = f"{directory}: cannot be written ({error.strerror}); give another hydra.sweep.dir"
             raise UserError(message) from error

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from golf.errors import UserError, one_line
 from golf.tracker.online import credentials, unreachable
-from golf.utils.atomic import replacing
+from golf.utils.atomic import atomic_write
 from golf.utils.shell import quote
 
 log = logging.getLogger(__name__)
@@ -140,6 +140,6 @@ def _run_id(directory: Path) -> str:
     path = directory / "wandb" / "run_id"
     if not path.exists():
         expected = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(expected or secrets.token_hex(4))
     return path.read_text()

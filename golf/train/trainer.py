@@ -18,10 +18,10 @@ from golf.optim.optimizer import Optimizer
 from golf.resume import loop
 from golf.runtime import dist, gradients
 from golf.runtime.clock import Clock, lr_scale
-from golf.runtime.cuda_graph import Replayed
+from golf.runtime.cuda_graph import CudaGraphed
 from golf.runtime.device import autocast, deterministic
 from golf.runtime.finite import TRAINED_TOO_FAST
-from golf.runtime.finite_check import Unwatched, Watch
+from golf.runtime.finite_check import FiniteCheck, NoFiniteCheck
 from golf.train.ema import EMA
 from golf.train.training_state import TrainingLoop
 from golf.train.warmup import Pace, warm_up
@@ -126,15 +126,15 @@ class Trainer:
             gradients.accumulate(loss, parameters)
             return loss.detach()
 
-        micro_step = Replayed(model, backward, device)
-        watch = Unwatched()
+        micro_step = CudaGraphed(model, backward, device)
+        watch = NoFiniteCheck()
 
         def update(step: int, scale: float, batches: Prefetched) -> Tensor:
             """One step of all ranks; the mean loss."""
             loss = torch.zeros((), device=device)
             for _ in range(self.micro_batches // dist.world_size()):
                 loss += micro_step(*batches.batch())
-            dist.sum_([*gradients.of(parameters), loss])
+            dist.all_reduce_sum([*gradients.of(parameters), loss])
             watch.look_at(step + 1, loss)
             nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
             optimizer.step(step, scale)
@@ -148,7 +148,7 @@ class Trainer:
             with closing(Prefetched(loader.copy(), sequences, device)) as spare:
                 warm_up(model, optimizer, self.warmup_steps, lambda step: update(step, 1.0, spare))
             events.event("warmed_up", steps=2 * self.warmup_steps)
-        watch = Watch(model, "training step", TRAINED_TOO_FAST)
+        watch = FiniteCheck(model, "training step", TRAINED_TOO_FAST)
         budget = None if self.budget_seconds is None else self.budget_seconds - self.reserve_seconds
         clock = Clock(self.steps, budget)
         pace = Pace(device)

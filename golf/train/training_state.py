@@ -6,7 +6,7 @@ from golf.data.prefetch import Prefetched
 from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
 from golf.resume.loop import Loop
-from golf.runtime.finite_check import Watch
+from golf.runtime.finite_check import FiniteCheck
 from golf.train.ema import EMA
 
 
@@ -22,7 +22,7 @@ class TrainingLoop(Loop):
         optimizer: Optimizer,
         ema: EMA | None,
         batches: Prefetched,
-        watch: Watch,
+        watch: FiniteCheck,
         steps: int,
         budget_seconds: float | None,
     ):

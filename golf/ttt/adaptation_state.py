@@ -7,7 +7,7 @@ import torch
 from golf.evaluation.ledger import Ledger
 from golf.model.gpt import GPT
 from golf.resume.loop import Loop
-from golf.runtime.finite_check import Watch
+from golf.runtime.finite_check import FiniteCheck
 
 
 class AdaptingLoop(Loop):
@@ -16,7 +16,7 @@ class AdaptingLoop(Loop):
 
     end_is_kept = False
 
-    def __init__(self, model: GPT, sgd: torch.optim.Optimizer, ledger: Ledger, watch: Watch, chunks: int):
+    def __init__(self, model: GPT, sgd: torch.optim.Optimizer, ledger: Ledger, watch: FiniteCheck, chunks: int):
         self.model, self.sgd, self.ledger = model, sgd, ledger
         super().__init__(watch, chunks, None)
 

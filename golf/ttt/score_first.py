@@ -14,9 +14,9 @@ from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.resume import loop
 from golf.runtime import dist, gradients
-from golf.runtime.cuda_graph import Replayed
+from golf.runtime.cuda_graph import CudaGraphed
 from golf.runtime.device import autocast
-from golf.runtime.finite_check import Watch
+from golf.runtime.finite_check import FiniteCheck
 from golf.ttt.adaptation_state import AdaptingLoop
 from golf.ttt.hash_embed import HashEmbedding
 from golf.ttt.strategy import Strategy
@@ -68,8 +68,8 @@ class ScoreFirst(Strategy):
             table = HashEmbedding(self.hash_buckets, model.tok_emb.embedding_dim)
             model.extra_embedding = table.to(ledger.device)
         sgd = torch.optim.SGD(self._trained(model), lr=self.lr, momentum=self.momentum, fused=True)
-        backward = Replayed(model, _backward, ledger.device)
-        watch = Watch(model, "TTT chunk", "lower ttt.lr")
+        backward = CudaGraphed(model, _backward, ledger.device)
+        watch = FiniteCheck(model, "TTT chunk", "lower ttt.lr")
         chunk_of = ledger.windows.first // self.chunk_tokens
         chunks = math.ceil(ledger.num_targets / self.chunk_tokens)
         if loop.is_kept():
@@ -108,7 +108,7 @@ class ScoreFirst(Strategy):
             group["params"] = [parameter for parameter in group["params"] if parameter.requires_grad]
         return [group for group in groups if group["params"]]
 
-    def _train(self, backward: Replayed, sgd: torch.optim.Optimizer, ledger: Ledger, chunk: int) -> None:
+    def _train(self, backward: CudaGraphed, sgd: torch.optim.Optimizer, ledger: Ledger, chunk: int) -> None:
         """Whole sequences of the chunk in order. The batches do not depend on the ranks, which share each of them."""
         seq_len = backward.model.seq_len
         begin = chunk * self.chunk_tokens
@@ -122,7 +122,7 @@ class ScoreFirst(Strategy):
                 if len(mine):
                     share = torch.full((), len(mine) / len(batch), device=ledger.device)
                     backward(*ledger.sequences(mine, seq_len), share)
-                dist.sum_(gradients.of(parameters))
+                dist.all_reduce_sum(gradients.of(parameters))
                 nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
                 sgd.step()
 

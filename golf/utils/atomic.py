@@ -16,7 +16,7 @@ TEMPORARY = "new"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path, in a directory of its own beside `path`, that takes its place when the block ends well, and
     vanishes when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_directory(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path) -> Iterator[Path]:
     """The same for a directory, of which one process at a time may be making one. Raises OSError if `path` is there at
     the end, and not empty."""
     temporary = path.with_name(f".{path.name}{UNFINISHED}")
@@ -48,5 +48,5 @@ def write_json(path: Path, value: Any) -> None:
 
     Raises UserError if the disk is full.
     """
-    with room_for(path), replacing(path) as temporary:
+    with room_for(path), atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ PATIENCE = 60.0  # seconds: a job that a scheduler took away may still be ending
 
 
 @contextmanager
-def occupied(directory: Path, events: Listener) -> Iterator[None]:
+def run_lock(directory: Path, events: Listener) -> Iterator[None]:
     """`directory` for this process alone. Waits, and says so, while another has it that lives.
 
     Raises UserError if it goes on having it, or if the directory cannot be written. It leaves no file behind, but where

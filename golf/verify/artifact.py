@@ -8,11 +8,11 @@ from golf.io.run_directory import ARTIFACT
 from golf.submit.evidence import ScriptLog
 from golf.utils.hashing import sha256
 from golf.verify.finding import Finding, compare, shown
-from golf.verify.handed import Handed
+from golf.verify.handed import SubmissionFolder
 from golf.verify.logs import artifact_digest
 
 
-def artifact(handed: Handed) -> Iterator[Finding]:
+def artifact(handed: SubmissionFolder) -> Iterator[Finding]:
     """Its digest and size, what it decodes to, and for whom it was made. Nothing of it is run."""
     path, config = handed.path(ARTIFACT), handed.config
     seed, log = made_by(handed)
@@ -32,7 +32,7 @@ def artifact(handed: Handed) -> Iterator[Finding]:
     yield from compare("artifact: tokenizer", read.tokenizer_sha256, log.data["tokenizer"])
 
 
-def made_by(handed: Handed) -> tuple[int, ScriptLog]:
+def made_by(handed: SubmissionFolder) -> tuple[int, ScriptLog]:
     """The seed and the log whose run made the artifact. Raises UserError if there is none."""
     digest = sha256(handed.path(ARTIFACT))
     for seed, log in handed.logs.items():

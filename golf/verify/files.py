@@ -6,10 +6,10 @@ from golf.errors import UserError
 from golf.submit.folder import SUBMISSION
 from golf.utils.hashing import sha256
 from golf.verify.finding import Finding, compare
-from golf.verify.handed import Handed
+from golf.verify.handed import SubmissionFolder
 
 
-def files(handed: Handed) -> Iterator[Finding]:
+def files(handed: SubmissionFolder) -> Iterator[Finding]:
     """All that belong to a submission, nothing else, each with the digest that submission.json says."""
     belong = handed.names
     found = [path for path in handed.folder.rglob("*") if path.is_symlink() or not path.is_dir()]

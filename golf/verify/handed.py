@@ -17,7 +17,7 @@ MAX_FILE = 1 << 28  # bytes: what is handed in has 16 MB
 MAX_TEXT = 1 << 20
 
 
-class Handed:
+class SubmissionFolder:
     """Every access raises UserError, which names the file, for one that is missing or not of its form."""
 
     def __init__(self, folder: Path, data: Path | None):

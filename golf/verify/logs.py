@@ -9,13 +9,13 @@ from golf.submit.evidence import ScriptLog
 from golf.submit.folder import SCRIPT
 from golf.utils.hashing import sha256
 from golf.verify.finding import RELATIVE, Finding, compare, judged
-from golf.verify.handed import Handed
+from golf.verify.handed import SubmissionFolder
 
 ONCE = ("machine", "data", "artifact", "score")  # the first two lines and the last two, after the configuration
 SCORE = ("val_loss", "val_bpb")
 
 
-def logs(handed: Handed) -> Iterator[Finding]:
+def logs(handed: SubmissionFolder) -> Iterator[Finding]:
     """Each alone, then all together."""
     for seed, log in handed.logs.items():
         name = f"log {seed}"
@@ -29,7 +29,7 @@ def logs(handed: Handed) -> Iterator[Finding]:
     yield from _together(list(handed.logs.values()))
 
 
-def beyond(handed: Handed) -> Iterator[Finding]:
+def beyond(handed: SubmissionFolder) -> Iterator[Finding]:
     """What only the training, done again, could tell."""
     yield Finding("training", "not checked", "it is not repeated: losses on the way, and the artifacts of other seeds")
     yield Finding("seconds, hardware", "not checked", "they are as the script's clock and the device said")

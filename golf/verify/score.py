@@ -22,13 +22,13 @@ from golf.submit.folder import SCRIPT
 from golf.utils.hashing import sha256
 from golf.verify.artifact import made_by
 from golf.verify.finding import Finding, compare, judged
-from golf.verify.handed import Handed
+from golf.verify.handed import SubmissionFolder
 from golf.verify.logs import SCORE
 
 TOLERANCE = RECORD_MARGIN_NATS / 10  # nats per token, and bits per byte; other devices and versions round otherwise
 
 
-def repeated_score(handed: Handed) -> Iterator[Finding]:
+def repeated_score(handed: SubmissionFolder) -> Iterator[Finding]:
     """All passes over the validation stream again, in a process of its own that is given copies.
 
     On a CPU with the same torch and the same number of processes the scores are the same to the last bit; elsewhere
@@ -56,7 +56,7 @@ def repeated_score(handed: Handed) -> Iterator[Finding]:
     yield judged("score", all(difference <= allowed for difference in apart), told)
 
 
-def _data(handed: Handed, log: ScriptLog, directory: Path) -> Dataset:
+def _data(handed: SubmissionFolder, log: ScriptLog, directory: Path) -> Dataset:
     """What the log says that it scored. Raises UserError unless the directory has it."""
     data = handed.config["data"]
     same = {key: data[key] for key in ("train_glob", "val_glob", "val_tokens", "order")}
@@ -68,7 +68,7 @@ def _data(handed: Handed, log: ScriptLog, directory: Path) -> Dataset:
     return found
 
 
-def _evaluated(handed: Handed, seed: int, ranks: int, data: Path) -> ScriptLog:
+def _evaluated(handed: SubmissionFolder, seed: int, ranks: int, data: Path) -> ScriptLog:
     """The log of `train_gpt.py --evaluate`; by as many processes as there were, if this machine has as many devices.
 
     Raises UserError if it does not end well.

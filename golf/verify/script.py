@@ -6,16 +6,16 @@ from golf.errors import UserError
 from golf.pack.pack import GROUPS, modules
 from golf.submit.folder import REQUIREMENTS, SCRIPT, packed_by, requirements
 from golf.verify.finding import Finding, compare
-from golf.verify.handed import Handed
+from golf.verify.handed import SubmissionFolder
 
 
-def script(handed: Handed) -> Iterator[Finding]:
+def script(handed: SubmissionFolder) -> Iterator[Finding]:
     """Whether it does nothing but extract modules and run them; and whether they are those of this package."""
     yield Finding(SCRIPT, "held", f"unpacked and not run: {len(handed.sources)} modules and a configuration")
     yield _package(handed)
 
 
-def _package(handed: Handed) -> Finding:
+def _package(handed: SubmissionFolder) -> Finding:
     name = f"{SCRIPT}: modules"
     targets = [handed.config[group]["_target_"] for group in (*GROUPS, "data")]
     own = [target for target in targets if not target.startswith("golf.")]
@@ -34,12 +34,12 @@ def _package(handed: Handed) -> Finding:
     return Finding(name, "failed", f"packed again, they differ: {', '.join(wrong)}")
 
 
-def same_version(handed: Handed) -> bool:
+def same_version(handed: SubmissionFolder) -> bool:
     """Whether, as submission.json says, what is installed here packed the script and wrote the texts."""
     return handed.submission.get("packed_by") == packed_by()
 
 
-def requirement_list(handed: Handed) -> Iterator[Finding]:
+def requirement_list(handed: SubmissionFolder) -> Iterator[Finding]:
     """requirements.txt, as far as script and logs know: which packages, and the version of torch."""
     stated = dict(line.split("==") for line in handed.text(REQUIREMENTS).splitlines())
     log = next(iter(handed.logs.values()))

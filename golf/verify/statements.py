@@ -12,7 +12,7 @@ from golf.submit.evidence import figures
 from golf.submit.folder import COMPLIANCE, README, SUBMISSION, About, Told, digest, readme, submission
 from golf.submit.submit import changes
 from golf.verify.finding import Finding, compare, judged, shown
-from golf.verify.handed import Handed
+from golf.verify.handed import SubmissionFolder
 from golf.verify.script import same_version
 
 # What an audit knows from the framework's runs, and nobody from the folder.
@@ -24,7 +24,7 @@ SAME_DATA = "logs: data"
 APART = ("date", "packed_by", "files")  # of submission.json, what follows from nothing or is used elsewhere
 
 
-def statement(handed: Handed) -> Iterator[Finding]:
+def statement(handed: SubmissionFolder) -> Iterator[Finding]:
     """submission.json: scores, their mean and spread, sizes, seconds, seeds, hardware, versions and the verdict."""
     stated = {key: value for key, value in handed.submission.items() if key not in APART}
     yield from compare(SUBMISSION, submission(_told(handed)), stated)
@@ -33,7 +33,7 @@ def statement(handed: Handed) -> Iterator[Finding]:
     yield Finding(f"{SUBMISSION}: stated", "not checked", f"only who made it knows {who}")
 
 
-def compliance(handed: Handed) -> Iterator[Finding]:
+def compliance(handed: SubmissionFolder) -> Iterator[Finding]:
     """compliance.json: budgets and their margins, what the ledgers did, the logs, and the verdict."""
     again, stated = _audit(handed).as_json(), handed.compliance
     names = [[check["name"] for check in said["checks"]] for said in (again, stated)]
@@ -47,7 +47,7 @@ def compliance(handed: Handed) -> Iterator[Finding]:
     yield Finding(f"{COMPLIANCE}: runs", "not checked", f"they are not in the folder, and told of {of_runs}")
 
 
-def read_me(handed: Handed) -> Iterator[Finding]:
+def read_me(handed: SubmissionFolder) -> Iterator[Finding]:
     """README.md, written again; if another version of golf wrote it, its scores alone."""
     text = handed.text(README).splitlines()
     again = readme(_told(handed)).splitlines()
@@ -61,18 +61,18 @@ def read_me(handed: Handed) -> Iterator[Finding]:
         yield Finding(README, "not checked", "another version of golf wrote it; its scores are those of the logs")
 
 
-def _told(handed: Handed) -> Told:
+def _told(handed: SubmissionFolder) -> Told:
     """What the texts are made from. Who made it, and what the runs told, is taken as it is stated."""
     about = About(**{field.name: handed.submission[field.name] for field in fields(About)})
     first, *_ = handed.logs.values()
     return Told(about, _figures(handed), first.machine, _audit(handed), changes(handed.config))
 
 
-def _figures(handed: Handed) -> dict[int, dict[str, float]]:
+def _figures(handed: SubmissionFolder) -> dict[int, dict[str, float]]:
     return {seed: figures(log.results, log.score or {}) for seed, log in handed.logs.items()}
 
 
-def _audit(handed: Handed) -> Audit:
+def _audit(handed: SubmissionFolder) -> Audit:
     """As golf.submit.audit does it, from the folder."""
     stated = {check["name"]: check for check in handed.compliance["checks"]}
 

@@ -14,13 +14,13 @@ from golf.utils.terminal import plain_text
 from golf.verify.artifact import artifact
 from golf.verify.files import files
 from golf.verify.finding import Finding, Verdict
-from golf.verify.handed import Handed
+from golf.verify.handed import SubmissionFolder
 from golf.verify.logs import beyond, logs
 from golf.verify.score import repeated_score
 from golf.verify.script import requirement_list, script
 from golf.verify.statements import compliance, read_me, statement
 
-Check = Callable[[Handed], Iterator[Finding]]
+Check = Callable[[SubmissionFolder], Iterator[Finding]]
 CHECKS: dict[str, Check] = {
     "files": files,
     SCRIPT: script,
@@ -44,11 +44,11 @@ def verify(folder: Path, data: Path | None, names: Iterable[str] = CHECKS) -> li
     """
     require((folder / SUBMISSION).is_file(), f"{folder}: holds no {SUBMISSION}; give the folder that golf.submit wrote")
     require(data is None or data.is_dir(), f"--data: there is no directory {data}")
-    handed = Handed(folder, data)
+    handed = SubmissionFolder(folder, data)
     return [finding for name in names for finding in _safely(name, CHECKS[name], handed)]
 
 
-def _safely(name: str, check: Check, handed: Handed) -> Iterator[Finding]:
+def _safely(name: str, check: Check, handed: SubmissionFolder) -> Iterator[Finding]:
     """What the check finds; a failure where it stumbles, since a folder may hold anything."""
     try:
         yield from check(handed)

@@ -36,7 +36,7 @@ from golf.report.variants import latest, variants
 from golf.resume.loop import Loop, kept_by
 from golf.resume.snapshots import Snapshots
 from golf.run.input_run import with_model_of, with_seeds_of
-from golf.runtime.finite_check import Unwatched
+from golf.runtime.finite_check import NoFiniteCheck
 from golf.sweep import status
 from golf.sweep.conclusion import conclude
 from golf.utils.hashing import sha256
@@ -201,7 +201,7 @@ def _snapshot(made: Path, scratch: Path) -> Reader:
         snapshots = Snapshots(directory, "train", "key", 1e9, recorder, lambda: None)
         try:
             with kept_by(snapshots):
-                return Counting(Unwatched(), 10, None)
+                return Counting(NoFiniteCheck(), 10, None)
         finally:
             snapshots.signals.put_back()
 

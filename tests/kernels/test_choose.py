@@ -7,14 +7,14 @@ import torch
 from golf.errors import UserError
 from golf.kernels import choose as choices
 from golf.kernels import plain
-from golf.kernels.choose import choose
+from golf.kernels.choose import choose_kernels
 
 
 def test_the_cpu_has_the_plain_ones():
-    assert choose("auto", "cpu") == choose("plain", "cpu") == ("plain", plain)
+    assert choose_kernels("auto", "cpu") == choose_kernels("plain", "cpu") == ("plain", plain)
     for name in ("triton", "quack"):
         with pytest.raises(UserError, match=f"kernels={name} needs a GPU; use kernels=auto"):
-            choose(name, "cpu")
+            choose_kernels(name, "cpu")
 
 
 @pytest.mark.parametrize("cutlass", [None, "raise RuntimeError('No CTK flavor')"])
@@ -25,7 +25,7 @@ def test_quack_without_a_cutlass_is_one_line(monkeypatch, tmp_path, cutlass):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(choices, "_missing", lambda name: None)  # as on a Hopper GPU
     with pytest.raises(UserError, match=r"^kernels=quack is not installed \(No .*\): pip install 'golf\[hopper\]', or"):
-        choose("quack", "cuda")
+        choose_kernels("quack", "cuda")
 
 
 def test_a_model_of_plain_kernels_is_one_graph():

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from golf.errors import UserError
 from golf.kernels import plain
-from golf.kernels.choose import choose
+from golf.kernels.choose import choose_kernels
 from golf.kernels.residual import Skip
 from golf.kernels.rotary import rotary_tables
 
@@ -129,7 +129,7 @@ def test_mlp(name, rows, width, hidden, dtype):
     kernels = fused
     if name == "quack":
         try:
-            _, kernels = choose(name, DEVICE)
+            _, kernels = choose_kernels(name, DEVICE)
         except UserError as missing:
             pytest.skip(str(missing))
     shapes = {"x": (1, rows, width), "fc": (hidden, width), "proj": (width, hidden), "scale": (width,)}

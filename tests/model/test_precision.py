@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from golf.errors import UserError
-from golf.kernels.attention import INSTALL, choose, sdpa
+from golf.kernels.attention import INSTALL, choose_attention, sdpa
 from golf.ttt.hash_embed import HashEmbedding
 
 IDS = torch.from_numpy(golden.load("forward")["input_ids"])
@@ -56,13 +56,13 @@ def test_a_bfloat16_embedding_works_without_autocast():
 
 
 def test_auto_takes_what_works():
-    assert choose("auto", torch.device("cpu")) == ("sdpa", sdpa)
+    assert choose_attention("auto", torch.device("cpu")) == ("sdpa", sdpa)
 
 
 @pytest.mark.parametrize("name", ["fa3", "fa2", "fa4"])
 def test_flash_attention_needs_a_gpu(name):
     with pytest.raises(UserError, match=f"attention={name} needs a GPU"):
-        choose(name, torch.device("cpu"))
+        choose_attention(name, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", [name for name in INSTALL if name != "fa3"])
@@ -72,7 +72,7 @@ def test_flash_attention_that_is_broken_is_one_line(name, monkeypatch, tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     message = f"attention={name} is not installed (No CTK flavor): {INSTALL[name]}, or use attention=auto"
     with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
-        choose(name, torch.device("cuda"))
+        choose_attention(name, torch.device("cuda"))
 
 
 def test_sdpa_is_causal_grouped_attention():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from golf.errors import Diverged
-from golf.runtime.finite_check import Watch
+from golf.runtime.finite_check import FiniteCheck
 
 
 def model() -> nn.Sequential:
@@ -18,8 +18,8 @@ def model() -> nn.Sequential:
     return layers
 
 
-def watch(model: nn.Module) -> Watch:
-    return Watch(model, "training step", "lower the rates")
+def watch(model: nn.Module) -> FiniteCheck:
+    return FiniteCheck(model, "training step", "lower the rates")
 
 
 def test_finite_numbers_pass_and_stay_as_they_are():

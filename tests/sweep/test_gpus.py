@@ -18,9 +18,9 @@ from golf.sweep import gpus
 
 BORROW = """
 import sys, time
-from golf.sweep.gpus import lent
+from golf.sweep.gpus import reserve_gpus
 
-with lent(int(sys.argv[1]), ["GPU-a", "GPU-b", "GPU-c"]) as uuids:
+with reserve_gpus(int(sys.argv[1]), ["GPU-a", "GPU-b", "GPU-c"]) as uuids:
     begun = time.monotonic()
     time.sleep(0.3)
     print(*uuids, begun, time.monotonic())
@@ -59,9 +59,9 @@ def test_a_wait_for_gpus_is_logged(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     caplog.set_level("INFO", "golf")
     with ExitStack() as first:
-        first.enter_context(gpus.lent(2, ["GPU-a", "GPU-b"]))
+        first.enter_context(gpus.reserve_gpus(2, ["GPU-a", "GPU-b"]))
         monkeypatch.setattr(gpus.time, "sleep", lambda _: first.close())
-        with gpus.lent(1, ["GPU-a", "GPU-b"]) as ours:
+        with gpus.reserve_gpus(1, ["GPU-a", "GPU-b"]) as ours:
             assert ours == ["GPU-a"]
     assert [record.message for record in caplog.records] == ["waiting for 1 GPU(s), which other jobs hold"]
 
@@ -74,7 +74,7 @@ def test_links_in_the_place_of_locks_are_refused(tmp_path, monkeypatch, name):
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.symlink_to(tmp_path / "diary")
     message = f"^{path}: cannot be used for GPU locks .*; set TMPDIR to a directory of your own"
-    with pytest.raises(UserError, match=message), gpus.lent(1, ["GPU-a"]):
+    with pytest.raises(UserError, match=message), gpus.reserve_gpus(1, ["GPU-a"]):
         pass
     assert (tmp_path / "diary").read_text() == "dear diary"
 

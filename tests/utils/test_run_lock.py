@@ -20,8 +20,8 @@ HOLDER = """\
 import sys, time
 from pathlib import Path
 from golf.events import Listener
-from golf.utils.run_lock import occupied
-with occupied(Path(sys.argv[1]), Listener()):
+from golf.utils.run_lock import run_lock
+with run_lock(Path(sys.argv[1]), Listener()):
     print("here", flush=True)
     time.sleep(100)
 """
@@ -49,7 +49,7 @@ def test_it_waits_says_so_and_gives_up(tmp_path, holder, monkeypatch):
     monkeypatch.setattr(run_lock, "PATIENCE", 0.3)
     heard = Heard()
     message = rf"{tmp_path}: another job is running there; wait for its end, or give another directory"
-    with pytest.raises(UserError, match=message), run_lock.occupied(tmp_path, heard):
+    with pytest.raises(UserError, match=message), run_lock.run_lock(tmp_path, heard):
         pass
     assert heard.names == ["waiting_for_another_job"]
 
@@ -61,7 +61,7 @@ def test_death_gives_it_free(tmp_path, holder):
             os.kill(holder.pid, signal.SIGKILL)
 
     heard = Kill()
-    with run_lock.occupied(tmp_path, heard):
+    with run_lock.run_lock(tmp_path, heard):
         assert heard.names == ["waiting_for_another_job"]
         assert [path.name for path in tmp_path.iterdir()] == [run_lock.FILE]
     assert list(tmp_path.iterdir()) == []
@@ -70,7 +70,7 @@ def test_death_gives_it_free(tmp_path, holder):
 def test_what_a_killed_process_left_keeps_nobody_out(tmp_path):
     (tmp_path / run_lock.FILE).touch()
     heard = Heard()
-    with run_lock.occupied(tmp_path, heard):
+    with run_lock.run_lock(tmp_path, heard):
         assert heard.names == []
 
 
@@ -83,7 +83,7 @@ from golf.events import Listener
 lock.SECONDS_BETWEEN_LOOKS = 0
 directory = Path(sys.argv[1])
 for _ in range(200):
-    with run_lock.occupied(directory, Listener()):
+    with run_lock.run_lock(directory, Listener()):
         (directory / "inside").mkdir()
         (directory / "inside").rmdir()
 """
@@ -133,7 +133,7 @@ def test_an_empty_directory_goes_with_the_lock_of_a_process_that_was_killed_and_
 
 def test_a_lock_file_of_another_program_stays(tmp_path):
     (tmp_path / run_lock.FILE).write_text("4711")
-    with run_lock.occupied(tmp_path, Listener()):
+    with run_lock.run_lock(tmp_path, Listener()):
         pass
     run_lock.remove_if_empty(tmp_path)
     assert (tmp_path / run_lock.FILE).read_text() == "4711"
@@ -148,6 +148,6 @@ def test_a_directory_that_another_process_has_is_not_removed(tmp_path, holder):
 def test_what_is_no_lock_is_told_at_once(tmp_path, put):
     put(tmp_path / run_lock.FILE)
     message = rf"^{tmp_path}/\.lock: cannot be written \(is no regular file\); give another directory$"
-    with pytest.raises(UserError, match=message), run_lock.occupied(tmp_path, Listener()):
+    with pytest.raises(UserError, match=message), run_lock.run_lock(tmp_path, Listener()):
         pass
     assert not (tmp_path / "elsewhere").exists()

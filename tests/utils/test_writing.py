@@ -10,7 +10,7 @@ from golf.errors import UserError
 from golf.events import Job
 from golf.tracker.jsonl import JsonLines
 from golf.tracker.log import Log
-from golf.utils.atomic import replacing, replacing_directory
+from golf.utils.atomic import atomic_directory, atomic_write
 from golf.utils.writing import private_directory, regular
 
 
@@ -51,7 +51,7 @@ def test_a_run_that_cannot_be_recorded_is_one_line(tmp_path):
 def test_a_file_is_made_where_no_other_user_can_write(tmp_path):
     before = os.umask(0o022)
     try:
-        with replacing(tmp_path / "file") as temporary:
+        with atomic_write(tmp_path / "file") as temporary:
             assert temporary.parent.stat().st_mode & 0o777 == 0o700
             temporary.write_text("new")
     finally:
@@ -63,7 +63,7 @@ def test_a_file_is_made_where_no_other_user_can_write(tmp_path):
 def test_a_link_in_the_place_of_a_file_is_replaced(tmp_path):
     (tmp_path / "diary").write_text("dear diary")
     (tmp_path / "file").symlink_to(tmp_path / "diary")
-    with replacing(tmp_path / "file") as temporary:
+    with atomic_write(tmp_path / "file") as temporary:
         temporary.write_text("new")
     assert (tmp_path / "file").read_text() == "new"
     assert (tmp_path / "diary").read_text() == "dear diary"
@@ -73,7 +73,7 @@ def test_folders_of_others_stay_where_one_is_made(tmp_path):
     for name in (".data.tmp", "data"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "letter").write_text("dear")
-    with pytest.raises(OSError, match="not empty"), replacing_directory(tmp_path / "data") as temporary:
+    with pytest.raises(OSError, match="not empty"), atomic_directory(tmp_path / "data") as temporary:
         (temporary / "a").touch()
     assert {path.name for path in tmp_path.glob("*/letter")} == {"letter"}
     assert sorted(os.listdir(tmp_path)) == [".data.tmp", "data"]

@@ -23,7 +23,7 @@ from golf.data.prep.prepare import TOKENIZER, Settings, train_tokenizer
 from golf.data.shard import write_shard
 from golf.errors import UserError, require
 from golf.events import Listener
-from golf.utils.atomic import replacing_directory
+from golf.utils.atomic import atomic_directory
 from golf.utils.hashing import sha256
 
 SUFFIXES = (".txt", ".jsonl")
@@ -68,7 +68,7 @@ def build(inputs: Sequence[Path], output: Path, options: Options, events: Listen
         output.absolute().parent.mkdir(parents=True, exist_ok=True)
         with claimed(output.absolute().parent, output.absolute().name, waiting=waiting):
             require(not output.exists(), f"--output={output} exists; delete it, or choose another")
-            with replacing_directory(output.absolute()) as directory:
+            with atomic_directory(output.absolute()) as directory:
                 _build(inputs, directory, options, events)
     except OSError as error:
         raise UserError(f"--output={output} cannot be written ({error})") from error
