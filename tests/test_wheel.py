@@ -14,7 +14,7 @@ from runs import FEW
 ROOT = Path(__file__).resolve().parents[1]
 MINE = """\
     from golf.quantizer.rtn import RoundToNearest
-    from golf.quantizer.quantizer import round_to_codes
+    from golf.kernels.rounding import round_to_codes
 
 
     class HalfSteps(RoundToNearest):

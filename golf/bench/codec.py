@@ -13,8 +13,9 @@ from golf.bench.setting import Setting
 from golf.build import build
 from golf.codec.base import Form
 from golf.errors import UserError
+from golf.kernels.rounding import largest_code
 from golf.paths import config_dir
-from golf.quantizer.quantizer import SDClipQuantizer, largest_code
+from golf.quantizer.quantizer import SDClipQuantizer
 
 AT_MOST = {"range": math.inf, "lzma": 2e6, "brotli": 2e6}  # codes: at their best, these take minutes for a record's
 

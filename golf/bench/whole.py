@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from golf.bench import job
 from golf.bench.row import Row
 from golf.bench.setting import Setting
-from golf.run.results import METRICS, metric
+from golf.run.results import METRICS
 from golf.tracker import jsonl
+from golf.utils.nested import lookup
 
 UNITS = {"val_bpb": "bpb", "val_loss": "nats", "tokens_per_second": "tokens/s", "steps": "steps", "tokens": "tokens"}
 FIRST = 5  # of the logged losses
@@ -37,7 +38,7 @@ def rows(setting: Setting) -> Iterator[Row]:
             name = f"whole.{line['stage']}.peak_memory"
             yield Row(name=name, what=what, unit="GiB", values=[line["peak_memory_gib"]])
     for name in METRICS:
-        if (value := metric(results, name)) is not None:
+        if (value := lookup(results, name)) is not None:
             yield Row(name=f"whole.{name}", what=what, unit=_unit(name), values=[value])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golf.data.dataset import Data, Dataset
-from golf.data.prep.prepare import open_prepared
+from golf.data.prepared import open_prepared
 from golf.events import Listener
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from golf.quantizer.quantizer import round_to_codes
+from golf.kernels.rounding import round_to_codes
 
 
 def gptq_block(weight: Tensor, scale: Tensor, factor: Tensor, bits: int) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from golf.kernels.launch import power_of_2
-from golf.quantizer.quantizer import largest_code
+from golf.kernels.rounding import largest_code
 
 ROWS, WARPS = 16, 4  # of a program
 NAN = tl.constexpr(tl.PropagateNan.ALL)

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-from golf.quantizer.quantizer import largest_code
+from golf.kernels.rounding import largest_code
 
 QUANTIZATIONS = 3
 TOLERANCE = 0.001  # of the limit: as large as allowed; nothing is gained by packing again for the rest

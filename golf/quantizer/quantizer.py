@@ -13,6 +13,7 @@ from golf.data.loader import Loader
 from golf.errors import Diverged, require
 from golf.events import Listener
 from golf.io.artifact import Quantized, State
+from golf.kernels.rounding import largest_code
 from golf.model.gpt import GPT
 from golf.runtime import dist
 from golf.runtime.finite import TRAINED_TOO_FAST, require_finite
@@ -21,17 +22,6 @@ from golf.runtime.finite import TRAINED_TOO_FAST, require_finite
 def row_scales(weight: Tensor, bits: int, clip: float) -> Tensor:
     """float16 step size of each row of weight (rows, cols): `clip` sample standard deviations fill the range."""
     return (clip * weight.float().std(dim=1) / largest_code(bits)).half()
-
-
-def largest_code(bits: int) -> int:
-    return 2 ** (bits - 1) - 1
-
-
-def round_to_codes(weight: Tensor, scale: Tensor, bits: int) -> Tensor:
-    """Nearest codes (float32, same shape as weight) at steps `scale`, which broadcasts; 0 where the scale is 0."""
-    limit = largest_code(bits)
-    step = torch.where(scale > 0, scale, torch.inf)
-    return (weight / step).round().clamp(-limit, limit)
 
 
 def float16_state(model: GPT) -> State:

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from golf.quantizer.quantizer import SDClipQuantizer, round_to_codes
+from golf.kernels.rounding import round_to_codes
+from golf.quantizer.quantizer import SDClipQuantizer
 
 
 class RoundToNearest(SDClipQuantizer):

@@ -62,14 +62,6 @@ def assemble(
     }
 
 
-def metric(results: Mapping[str, Any], name: str) -> float | None:
-    """The number of that name in the content of results.json; None if the run has not computed it."""
-    found: Any = results
-    for key in name.split("."):
-        found = None if found is None else found.get(key)
-    return found
-
-
 def _same_targets(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all(one[key] == other[key] for key in ("val", "val_tokens"))
 

@@ -1,12 +1,20 @@
 """Work with a model that repeats on a GPU is recorded once, as a CUDA graph: the host then launches it as one thing."""
 
-from collections.abc import Callable, Hashable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from golf.model.gpt import GPT
+
+class Model(Protocol):
+    """What a captured model has to tell: a captured order of layers replays no other."""
+
+    recurrent: bool
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def kernels_on(self, device: torch.device) -> Any: ...
 
 
 class CudaGraphed:
@@ -16,7 +24,7 @@ class CudaGraphed:
     On the CPU, and where torch.compile sees to the model, it is just called.
     """
 
-    def __init__(self, model: GPT, function: Callable[..., Any], device: torch.device):
+    def __init__(self, model: Model, function: Callable[..., Any], device: torch.device):
         self.model = model
         self.function = function
         self.device = device

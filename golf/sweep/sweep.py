@@ -14,8 +14,9 @@ from golf.config.names import no_such
 from golf.errors import UserError, require
 from golf.events import Events
 from golf.io.run_directory import MULTIRUN, occupant
-from golf.run.results import METRICS, metric
+from golf.run.results import METRICS
 from golf.utils.disk import room_for
+from golf.utils.nested import lookup
 from golf.utils.run_lock import remove_if_empty, run_lock
 
 
@@ -37,7 +38,7 @@ class Sweep:
         """The objectives of a run, from the content of results.json. Raises UserError if it did not compute one."""
         values = {}
         for name in self.objectives:
-            if (value := metric(results, name)) is None:
+            if (value := lookup(results, name)) is None:
                 raise UserError(f"sweep.objectives: {name} was not computed; choose another, or the stages that do")
             values[name] = value
         return values

@@ -88,7 +88,7 @@ class ScoreFirst(Strategy):
             if chunk < chunks - 1:  # no target is left that training on the last chunk could help
                 for group in sgd.param_groups:
                     group["lr"] = lr * group["scale"]
-                self._train(backward, sgd, ledger, chunk)
+                self._train(backward, sgd, ledger, chunk, model.seq_len)
                 watch.require_finite(chunk)
             if loop.is_kept():
                 kept.passed(chunk + 1, last=chunk == chunks - 1)
@@ -108,9 +108,10 @@ class ScoreFirst(Strategy):
             group["params"] = [parameter for parameter in group["params"] if parameter.requires_grad]
         return [group for group in groups if group["params"]]
 
-    def _train(self, backward: CudaGraphed, sgd: torch.optim.Optimizer, ledger: Ledger, chunk: int) -> None:
+    def _train(
+        self, backward: CudaGraphed, sgd: torch.optim.Optimizer, ledger: Ledger, chunk: int, seq_len: int
+    ) -> None:
         """Whole sequences of the chunk in order. The batches do not depend on the ranks, which share each of them."""
-        seq_len = backward.model.seq_len
         begin = chunk * self.chunk_tokens
         starts = np.arange(begin, min(begin + self.chunk_tokens, ledger.num_targets) - seq_len + 1, seq_len)
         parameters = [parameter for group in sgd.param_groups for parameter in group["params"]]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from golf.errors import UserError, causes
-from golf.run.results import metric
+from golf.utils.nested import lookup
 
 # What PyTorch, CUDA, its libraries and NumPy say where they raise no error of their own kind.
 WORDS = re.compile(r"out of memory|not enough memory|(can't|unable to) allocate|ALLOC_FAILED", re.IGNORECASE)
@@ -26,7 +26,7 @@ def enough_for(what: str, config: Mapping[str, Any], advice: Iterable[str]) -> I
             raise
         wanted = WANTED.search(str(found))
         more = f" ({wanted[1]} more were asked for)" if wanted else ""
-        known = [f"{line}={value}" for line in advice if (value := metric(config, line.split()[-1])) is not None]
+        known = [f"{line}={value}" for line in advice if (value := lookup(config, line.split()[-1])) is not None]
         raise UserError(f"{what}: out of memory{more}; {', or '.join(known) or 'take a smaller model'}") from error
 
 

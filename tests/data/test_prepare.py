@@ -14,7 +14,8 @@ from sentencepiece import SentencePieceProcessor
 from golf.data.fixture import Fixture
 from golf.data.prep import corpus
 from golf.data.prep.normalization import TextAccount
-from golf.data.prep.prepare import Settings, open_prepared, prepare, train_tokenizer
+from golf.data.prep.prepare import Settings, prepare, train_tokenizer
+from golf.data.prepared import open_prepared
 from golf.data.shard import read_shard
 from golf.errors import UserError
 from golf.events import Listener

@@ -14,6 +14,7 @@ from golf.data.loader import Loader
 from golf.data.shard import read_shard
 from golf.events import Listener
 from golf.io.artifact import write_artifact
+from golf.kernels.rounding import round_to_codes
 from golf.model.gpt import GPT
 from golf.quantizer.fit import (
     FINEST_CLIP,
@@ -25,7 +26,7 @@ from golf.quantizer.fit import (
     gaussian_bits,
     sensible,
 )
-from golf.quantizer.quantizer import SDClipQuantizer, round_to_codes
+from golf.quantizer.quantizer import SDClipQuantizer
 
 BROTLI = {"_target_": "golf.codec.brotli.Brotli", "quality": 11, "lgwin": 24, "byte_shuffle": True}
 LZMA = {"_target_": "golf.codec.lzma.Lzma", "preset": 6, "byte_shuffle": True}

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from golf.errors import Diverged
 from golf.kernels import plain
+from golf.kernels.rounding import round_to_codes
 from golf.quantizer.gptq import factorise, gptq_codes
-from golf.quantizer.quantizer import round_to_codes, row_scales
+from golf.quantizer.quantizer import row_scales
 
 GPTQ = {name: torch.from_numpy(value) if value.ndim else float(value) for name, value in golden.load("gptq").items()}
 

@@ -15,10 +15,10 @@ from golf.errors import Diverged, UserError
 from golf.evaluation.stream import Score
 from golf.events import Listener
 from golf.io.artifact import Quantized, State
+from golf.kernels.rounding import round_to_codes
 from golf.model.gpt import GPT
 from golf.paths import config_dir
 from golf.quantizer.hessian import collect_hessians
-from golf.quantizer.quantizer import round_to_codes
 from golf.quantizer.rtn import RoundToNearest
 
 PARTS = ["attn.c_q", "attn.c_k", "attn.c_v", "attn.proj", "mlp.fc", "mlp.proj"]

@@ -20,10 +20,10 @@ from golf.data.shard import read_shard, write_shard
 from golf.errors import Diverged, UserError
 from golf.paths import PACKAGE
 from golf.pipeline import STAGES
-from golf.run.results import metric
 from golf.sweep import status
 from golf.tracker import jsonl
 from golf.utils import stdio
+from golf.utils.nested import lookup
 
 TRAIN = ("stages=[train]", "trainer.steps=2", faults.OPTIMIZER)
 
@@ -346,7 +346,7 @@ def test_what_helps_against_too_little_memory_are_settings(stage):
     for advice in stage.when_out_of_memory:
         word, setting = advice.split()
         assert word in ("raise", "lower")
-        assert isinstance(metric(config, setting), int)
+        assert isinstance(lookup(config, setting), int)
         assert setting.partition(".")[0] in stage.groups
 
 

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
-from golf.data.dataset import Data, Dataset
+from golf.data.prepared import TOKENIZER
 from golf.data.shard import write_shard
 from golf.errors import UserError, require
 from golf.events import Listener
 
-TOKENIZER = "tokenizer.model"
 PAD, BOS, EOS, UNK = range(4)
 
 
@@ -78,15 +77,3 @@ def prepare(directory: Path, train: Sequence[str], val: Sequence[str], settings:
     for i, tokens in enumerate(np.array_split(streams[0], settings.train_shards)):
         write_shard(directory / f"corpus_train_{i:06d}.bin", tokens)
     write_shard(directory / "corpus_val_000000.bin", streams[1])
-
-
-def open_prepared(directory: Path, data: Data) -> Dataset:
-    """The data set that `prepare` wrote into `directory`."""
-    return Dataset(
-        train_files=sorted(directory.glob("*_train_*.bin")),
-        val_files=sorted(directory.glob("*_val_*.bin")),
-        tokenizer=directory / TOKENIZER,
-        val_tokens=data.val_tokens,
-        seed=data.seed,
-        order=data.order,
-    )

@@ -11,6 +11,7 @@ import sentencepiece
 from golf.cache.entries import PATIENCE, cached, user_cache
 from golf.data.dataset import Data, Dataset
 from golf.data.prep import corpus, prepare
+from golf.data.prepared import open_prepared
 from golf.errors import UserError
 from golf.events import Listener
 from golf.utils.hashing import sha256
@@ -46,7 +47,7 @@ class Stdlib(Data):
             directory = cached(root, f"stdlib-{self._key()[:16]}", build, waiting=waiting)
         except OSError as error:
             raise UserError(f"data.cache_dir: {error.filename} cannot be used ({error.strerror})") from error
-        return prepare.open_prepared(directory, self)
+        return open_prepared(directory, self)
 
     def _settings(self) -> prepare.Settings:
         return prepare.Settings(
