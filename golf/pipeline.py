@@ -37,8 +37,8 @@ from golf.io.run_directory import (
 from golf.kernels import choose as kernels
 from golf.kernels.attention import Attend, choose_attention
 from golf.pack.pack import pack
+from golf.resume.checkpointer import NoCheckpointer
 from golf.resume.resume import NoResume
-from golf.resume.snapshots import Snapshots
 from golf.run import identity, results
 from golf.run.input_run import with_model_of, with_seeds_of
 from golf.run.plots import plot_all
@@ -247,7 +247,20 @@ def _open(
     tokens = dataset.validation(model["seq_len"])
     stream = Stream.of(tokens, dataset.byte_table, device)
     account = byte_account(dataset.tokenizer, tokens, stream.target_bytes) if dist.is_main() else None
-    context = StageContext(config, choices, files, dataset, digests, stream, device, attend, ProbeAt, room, events)
+    context = StageContext(
+        config=config,
+        choices=choices,
+        files=files,
+        dataset=dataset,
+        data_digests=digests,
+        stream=stream,
+        device=device,
+        attend=attend,
+        probe=ProbeAt,
+        room=room,
+        events=events,
+        checkpointer=NoCheckpointer(),
+    )
     return context, dist.broadcast_object(account)
 
 
@@ -268,8 +281,9 @@ def _run(stage: Stage, context: StageContext, facts: Mapping[str, Any], cache: N
         served = dist.broadcast_object(record is not None)
         if not served:
             recorder = Recorder(context.events)
-            with resume.kept(context.files.directory, stage.name, key, recorder, partial(_check_data, context)) as kept:
-                record = _compute(stage, replace(context, events=recorder), facts, kept)
+            check = partial(_check_data, context)
+            with resume.checkpointer(context.files.directory, stage.name, key, recorder, check) as checkpointer:
+                record = _compute(stage, replace(context, events=recorder, checkpointer=checkpointer), facts)
             if entry is not None:
                 keep(entry, output, record, recorder.said, context.events)
     seconds = time.perf_counter() - started
@@ -285,7 +299,7 @@ def _run(stage: Stage, context: StageContext, facts: Mapping[str, Any], cache: N
     return seconds
 
 
-def _compute(stage: Stage, context: StageContext, facts: Mapping[str, Any], kept: Snapshots | None) -> dict[str, Any]:
+def _compute(stage: Stage, context: StageContext, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Run one stage; what it is remembered by. Its seconds are those of all processes that had a part in it."""
     reset_peak_memory(context.device)
     output = context.files.path(stage.writes or record_name(stage.name))
@@ -299,11 +313,10 @@ def _compute(stage: Stage, context: StageContext, facts: Mapping[str, Any], kept
         if stage.writes is not None:
             output.unlink()  # nobody knows what it was made of
         raise
-    before, times = (0.0, 0) if kept is None else (kept.seconds_before, kept.times)
     return {
         "stage": stage.name,
-        "seconds": before + time.perf_counter() - started,
-        "resumed": times,
+        "seconds": context.checkpointer.stage_seconds + time.perf_counter() - started,
+        "resumed": context.checkpointer.times,
         "peak_memory_bytes": peak_memory(context.device),
         "output": None if stage.writes is None else {stage.writes: sha256(context.files.path(stage.writes))},
         "config": {key: context.config[key] for key in stage.groups},

@@ -8,6 +8,7 @@ from golf.bench.row import Row
 from golf.bench.setting import Config, Setting
 from golf.build import build
 from golf.events import Listener
+from golf.resume.checkpointer import NoCheckpointer
 from golf.stages.stage import score_all
 
 SEQUENCES = 32  # of the stream of sliding windows
@@ -58,7 +59,7 @@ def chunk_seconds(setting: Setting, ttt: Mapping[str, Any], config: Config, chun
     model, stamps = setting.model(config), _Stamps(setting)
     stream = setting.stream((STEADY + chunks + 1) * ttt["chunk_tokens"])
     ledger = build({**config["evaluation"], "probes": 0}).sliding(stream, model.seq_len)
-    build(ttt).adapt(model, ledger, stamps)
+    build(ttt).adapt(model, ledger, stamps, NoCheckpointer())
     steady = stamps.times[STEADY:]
     return [after - before for before, after in pairwise(steady)]
 

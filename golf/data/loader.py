@@ -86,19 +86,18 @@ class Loader:
         """An independent loader at the same place. It shares the tokens, which may be gigabytes."""
         return deepcopy(self, {id(shard.tokens): shard.tokens for shard in self.shards})
 
-    def position(self) -> dict[str, Any]:
-        """Where this loader is, for `go_to`: the generator's state when the shards were cut and now, and how many
-        sequences of each shard are left."""
+    def state_dict(self) -> dict[str, Any]:
+        """The generator's state when the shards were cut and now, and how many sequences of each shard are left."""
         return {"cut": self._cut, "now": self.generator.bit_generator.state, "left": self.left.tolist()}
 
-    def go_to(self, position: Mapping[str, Any]) -> None:
-        """Be where a loader of the same shards was."""
-        self.generator.bit_generator.state = position["cut"]
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where a loader of the same shards was."""
+        self.generator.bit_generator.state = state["cut"]
         self._reset()
-        self.left = np.array(position["left"])
-        for shard, left in zip(self.shards, position["left"], strict=True):
+        self.left = np.array(state["left"])
+        for shard, left in zip(self.shards, state["left"], strict=True):
             del shard.starts[left:]
-        self.generator.bit_generator.state = position["now"]
+        self.generator.bit_generator.state = state["now"]
 
     def batch(self, sequences: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets, each int64 (sequences, seq_len): this rank's in a turn of all."""

@@ -29,16 +29,16 @@ class Prefetched:
         self._next = self._thread.submit(self._draw)  # last: the thread then keeps nobody here from the interpreter
         return batch
 
-    def position(self) -> dict[str, Any]:
-        """Where the next batch is, for `go_to`: what is drawn ahead, and the loader behind it."""
-        return {"ahead": self._next.result(), "loader": self.loader.position()}
+    def state_dict(self) -> dict[str, Any]:
+        """What is drawn ahead, and the loader behind it."""
+        return {"ahead": self._next.result(), "loader": self.loader.state_dict()}
 
-    def go_to(self, position: Mapping[str, Any]) -> None:
-        """Give the batches from there on."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue with the batch that was next."""
         self._next.result()
-        self.loader.go_to(position["loader"])
+        self.loader.load_state_dict(state["loader"])
         self._next = Future()
-        self._next.set_result(position["ahead"])
+        self._next.set_result(state["ahead"])
 
     def close(self) -> None:
         self._thread.shutdown()

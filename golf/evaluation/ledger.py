@@ -30,7 +30,7 @@ class Probe(Protocol):
 
     def facts(self) -> dict[str, Any]: ...
 
-    def go_to(self, facts: Mapping[str, Any]) -> None: ...
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
 class Ledger:
@@ -99,18 +99,18 @@ class Ledger:
         self._handed_out = max(self._handed_out, int((starts + length).max(initial=0)))
         return self._stream.sequences(starts, length)
 
-    def position(self) -> dict[str, Any]:
-        """How far the pass is, for `go_to` of a later process."""
-        return {"tally": self._tally.position(), "facts": self.facts()}
+    def state_dict(self) -> dict[str, Any]:
+        """How far the pass is, and what it did."""
+        return {"tally": self._tally.state_dict(), "facts": self.facts()}
 
-    def go_to(self, position: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where an earlier process left the same pass. Raises IllegalScore if this one has begun."""
         if self.scored:
             raise IllegalScore(f"{ONE_PASS}: of {self.scored} targets the score is known already")
-        self._tally.go_to(position["tally"])
-        self._handed_out = position["facts"]["handed_out"]
+        self._tally.load_state_dict(state["tally"])
+        self._handed_out = state["facts"]["handed_out"]
         if self._probe is not None:
-            self._probe.go_to(position["facts"])
+            self._probe.load_state_dict(state["facts"])
 
     def close(self) -> Score | None:
         """The score of the whole stream, or None if nothing was scored. Raises IllegalScore if only a part was."""

@@ -55,9 +55,9 @@ class ProbeAt:
         """How many places were tried, and the largest deviation found: nats, and of the sum of probabilities."""
         return {"probed": self.tried, "causality": self.moved, "normalisation": self.unnormalised}
 
-    def go_to(self, facts: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Have found what a probe of the same places had."""
-        self.tried, self.moved, self.unnormalised = facts["probed"], facts["causality"], facts["normalisation"]
+        self.tried, self.moved, self.unnormalised = state["probed"], state["causality"], state["normalisation"]
 
     @torch.no_grad()
     def _try(self, model: GPT, stream: Stream, reader: Reader, windows: Windows, row: int, place: int) -> None:

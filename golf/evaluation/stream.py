@@ -67,13 +67,13 @@ class Tally:
         self.nats += nats
         self.targets = end
 
-    def position(self) -> dict[str, Any]:
-        """For `go_to`."""
+    def state_dict(self) -> dict[str, Any]:
+        """What has been added."""
         return {"nats": self.nats, "targets": self.targets, "bytes": self.bytes}
 
-    def go_to(self, position: Mapping[str, Any]) -> None:
-        """Be where a tally of the same stream was."""
-        self.nats, self.targets, self.bytes = position["nats"], position["targets"], position["bytes"]
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where a tally of the same stream was."""
+        self.nats, self.targets, self.bytes = state["nats"], state["targets"], state["bytes"]
 
     def score(self) -> Score:
         """The score so far. Raises Diverged if a loss was not finite."""

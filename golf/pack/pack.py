@@ -25,7 +25,6 @@ from golf.pack import script
 from golf.pack.rename import renamed
 from golf.pack.shake import shaken
 from golf.quantizer.quantizer import SDClipQuantizer
-from golf.resume import loop
 from golf.runtime.cuda_graph import CudaGraphed
 from golf.runtime.finite_check import FiniteCheck, NoFiniteCheck
 from golf.utils.import_closure import closure, source_of
@@ -102,14 +101,7 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
     off = {
         part.__name__
-        for part in (
-            is_sought,
-            loop.is_kept,
-            NoFiniteCheck,
-            FiniteCheck,
-            FiniteCheck.look_at,
-            FiniteCheck.require_finite,
-        )
+        for part in (is_sought, NoFiniteCheck, FiniteCheck, FiniteCheck.look_at, FiniteCheck.require_finite)
     }
     if not config["quantizer"].get("fit_bytes"):
         off.add(SDClipQuantizer.is_to_fit.__name__)

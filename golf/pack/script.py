@@ -19,6 +19,7 @@ from golf.events import Listener
 from golf.io.limits import TOTAL_BYTES
 from golf.io.run_directory import ARTIFACT, RunFiles
 from golf.kernels.attention import choose_attention
+from golf.resume.checkpointer import NoCheckpointer
 from golf.runtime import dist
 from golf.runtime.device import peak_memory, pick_device, reset_peak_memory
 from golf.stages.evaluate import Evaluate
@@ -118,7 +119,18 @@ def run(
     told = {"targets": stream.num_targets, "tokenizer": tokenizer["sha256"], "account": account}
     events.event("data", **files_of, **told)
     context = StageContext(
-        config, {}, files, dataset, {"tokenizer": tokenizer}, stream, device, attend, None, room, events
+        config=config,
+        choices={},
+        files=files,
+        dataset=dataset,
+        data_digests={"tokenizer": tokenizer},
+        stream=stream,
+        device=device,
+        attend=attend,
+        probe=None,
+        room=room,
+        events=events,
+        checkpointer=NoCheckpointer(),
     )
     results = {}
     for stage in (kind() for kind in stages):

@@ -1,14 +1,13 @@
 """What conf/resume names: whether a job that runs again in its directory goes on where it was."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from golf.cache.stage_cache import Recorder
 from golf.errors import require
-from golf.resume.loop import kept_by
-from golf.resume.snapshots import Snapshots, remove_all
+from golf.resume.checkpointer import NoCheckpointer
+from golf.resume.snapshots import Checkpointer, remove_all
 
 
 class NoResume:
@@ -17,11 +16,11 @@ class NoResume:
     def check(self) -> None:
         """Nothing can be wrong with it."""
 
-    def kept(
+    def checkpointer(
         self, directory: Path, stage: str, key: str, recorder: Recorder, check: Callable[[], None]
-    ) -> AbstractContextManager[Snapshots | None]:
-        """Inside, the stage's loop is kept, by what is yielded; check: see Snapshots."""
-        return nullcontext()
+    ) -> NoCheckpointer:
+        """The stage's, to be entered around its run; see Checkpointer."""
+        return NoCheckpointer()
 
     def forget(self, directory: Path) -> None:
         """The job that ran in the directory has ended well."""
@@ -37,17 +36,10 @@ class Resume(NoResume):
     def check(self) -> None:
         require(self.every_seconds >= 0, f"resume.every_seconds={self.every_seconds} must not be negative")
 
-    @contextmanager
-    def kept(
+    def checkpointer(
         self, directory: Path, stage: str, key: str, recorder: Recorder, check: Callable[[], None]
-    ) -> Iterator[Snapshots]:
-        snapshots = Snapshots(directory, stage, key, self.every_seconds, recorder, check)
-        with kept_by(snapshots):
-            try:
-                yield snapshots
-                snapshots.release()
-            finally:
-                snapshots.signals.put_back()  # an error says more than the signal that waited
+    ) -> Checkpointer:
+        return Checkpointer(directory, stage, key, self.every_seconds, recorder, check)
 
     def forget(self, directory: Path) -> None:
         remove_all(directory)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO
 
 import torch
@@ -18,7 +19,7 @@ from golf.errors import UserError, excerpt, one_line
 from golf.io.forms import Snapshot
 from golf.io.tensor_file import load_tensors
 from golf.resume import random_states
-from golf.resume.loop import Loop
+from golf.resume.checkpointer import LoopState, NoCheckpointer
 from golf.resume.signals import Signals
 from golf.runtime import dist
 from golf.utils.atomic import UNFINISHED
@@ -27,16 +28,15 @@ from golf.utils.reading import read_json
 FOLDER = "resume"  # in the run directory; below it, a folder for each stage
 NAMES = "[0-9]" * 8  # of a snapshot: the rounds that are done
 ABOUT, SHARED, OWN = "about.json", "shared.pt", "rank{}.pt"
-DUE = 1  # what a rank asks for without a signal
+DUE = 1  # requested where it is time, without a signal
 
 
-class Snapshots:
+class Checkpointer(NoCheckpointer):
     """The snapshots of one stage, of which rank 0 writes one every `every_seconds` and at a signal.
 
     `key` is the stage's in the cache: a snapshot of another key is of other code, configuration, data or ranks, and is
-    left alone until the first one of this key takes its place. A new one is complete before the last one goes. `times`:
-    how often the stage was resumed, by processes that had a part in the result. `check` raises UserError where the data
-    are no longer what the key says.
+    left alone until the first one of this key takes its place. A new one is complete before the last one goes. `check`
+    raises UserError where the data are no longer what the key says.
     """
 
     def __init__(
@@ -55,15 +55,18 @@ class Snapshots:
         self.recorder = recorder
         self.check = check
         self.signals = Signals()
-        self.times = 0
-        self.seconds_before = 0.0
         self._began = self._saved = time.perf_counter()
 
-    def asks(self) -> int:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.release()
+        self.signals.put_back()  # an error says more than the signal that waited
+
+    def request(self) -> int:
         due = dist.is_main() and time.perf_counter() - self._saved >= self.every_seconds
         return self.signals.noted or DUE * due
 
-    def restore(self, loop: Loop) -> int:
+    def restore(self, state: LoopState) -> int:
         self.signals.hold()
         path, about = dist.broadcast_object(self._newest() if dist.is_main() else None)
         self._saved = time.perf_counter()
@@ -72,26 +75,26 @@ class Snapshots:
         shared, own = (_read(path / name) for name in (SHARED, OWN.format(dist.rank())))
         said = read_said(path)
         try:
-            loop.load(shared, own["loop"])
+            state.load_state_dict(shared, own["loop"])
             random_states.set_states(own["random"])
         except torch.OutOfMemoryError:
             raise
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"{path}: is of another loop ({excerpt(str(error))}); remove it to do without") from error
-        loop.clock.go_on_from(about["loop_seconds"])
         self.recorder.retell(said)
-        self.times, self.seconds_before = about["times"] + 1, about["stage_seconds"]
+        self.times = about["times"] + 1
+        self.loop_seconds, self.stage_seconds = about["loop_seconds"], about["stage_seconds"]
         self.recorder.heard.event("resumed", stage=self.stage, done=about["done"], times=self.times)
         return about["done"]
 
-    def save(self, loop: Loop, done: int) -> None:
-        """What goes wrong with the file is said, and no reason to end the job."""
+    def save(self, state: LoopState, done: int, request: int, seconds: Callable[[], float] = float) -> None:
+        """A file that cannot be written is logged, and does not end the job."""
         self.check()
-        own = dist.all_gather_object(_bytes({"loop": loop.own(), "random": random_states.states()}))
+        own = dist.all_gather_object(_bytes({"loop": state.rank_state_dict(), "random": random_states.states()}))
         started, error = time.perf_counter(), None
 
         def write(directory: Path) -> None:
-            _write(directory / SHARED, lambda file: torch.save(loop.shared(), file))
+            _write(directory / SHARED, lambda file: torch.save(state.state_dict(), file))
             for rank, part in enumerate(own):
                 _write(directory / OWN.format(rank), part)
             _write(directory / SAID, json.dumps(self.recorder.said).encode())
@@ -99,8 +102,8 @@ class Snapshots:
                 "key": self.key,
                 "done": done,
                 "times": self.times,
-                "stage_seconds": self.seconds_before + time.perf_counter() - self._began,
-                "loop_seconds": loop.clock.seconds(),  # last, since what saving takes is time of the loop
+                "stage_seconds": self.stage_seconds + time.perf_counter() - self._began,
+                "loop_seconds": seconds(),  # last, since what saving takes is time of the loop
             }
             _write(directory / ABOUT, json.dumps(about).encode())
 
@@ -118,9 +121,8 @@ class Snapshots:
             self.recorder.heard.event("saved", stage=self.stage, done=done, seconds=self._saved - started)
         else:
             self.recorder.heard.event("not_saved", stage=self.stage, done=done, error=error)
-
-    def heed(self, number: int) -> None:
-        self.signals.heed(number)
+        if request > DUE:
+            self.signals.heed(request)
 
     def release(self) -> None:
         self.signals.release()

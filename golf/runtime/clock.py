@@ -4,34 +4,29 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from golf.runtime import dist
-
 
 class Clock:
     """Seconds of training, and progress p in 0 … 1: elapsed/budget, or step/steps without a time budget.
 
-    It starts when it is made, and rank 0's is everybody's.
+    It starts when it is made, at the `seconds` that earlier processes spent.
     """
 
-    def __init__(self, steps: int, budget_seconds: float | None):
+    def __init__(self, steps: int, budget_seconds: float | None, seconds: float = 0.0):
         self.steps = steps
         self.budget = budget_seconds
-        self._started = time.perf_counter()
+        self._started = time.perf_counter() - seconds
 
     def seconds(self) -> float:
+        """This rank's."""
         return time.perf_counter() - self._started
 
-    def progress(self, step: int) -> float:
-        """How far training has come after `step` steps; at 1 it has ended. Every rank reads it once a step."""
+    def progress(self, step: int, seconds: float) -> float:
+        """How far training has come after `step` steps and `seconds`, on which the ranks agree; at 1 it has ended."""
         if step == 0:
             return 0.0
         if step >= self.steps:
             return 1.0
-        return step / self.steps if self.budget is None else min(self._agreed() / self.budget, 1.0)
-
-    def _agreed(self) -> float:
-        """Rank 0's seconds."""
-        return dist.broadcast_scalar(self.seconds())
+        return step / self.steps if self.budget is None else min(seconds / self.budget, 1.0)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

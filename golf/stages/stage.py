@@ -19,10 +19,11 @@ from golf.io.artifact import Artifact, read_artifact
 from golf.io.run_directory import ARTIFACT, RunFiles
 from golf.kernels.attention import Attend
 from golf.model.gpt import GPT
+from golf.resume.checkpointer import NoCheckpointer
 from golf.runtime import dist
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StageContext:
     """What a stage works with.
 
@@ -42,6 +43,7 @@ class StageContext:
     probe: MakeProbe | None
     room: int
     events: Listener
+    checkpointer: NoCheckpointer
 
     def build(self, group: str, *inputs: Any) -> Any:
         """The component that the configuration names for a group."""

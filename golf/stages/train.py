@@ -34,7 +34,9 @@ class Train(Stage):
         torch.manual_seed(context.config["seed"])
         model = context.new_model()
         optimizer = context.build("optimizer", model)
-        trained = context.build("trainer").train(model, optimizer, context.loader(), validate, context.events)
+        trained = context.build("trainer").train(
+            model, optimizer, context.loader(), validate, context.events, context.checkpointer
+        )
         checkpoint: Checkpoint = {
             "model": context.config["model"],
             "tokenizer_sha256": context.data_digests["tokenizer"]["sha256"],

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 from golf.io.run_directory import ARTIFACT
-from golf.resume import loop
 from golf.stages.stage import Stage, StageContext
 
 
@@ -24,9 +23,7 @@ class TTT(Stage):
         model = context.load_model(context.read_artifact().tensors())
         started = time.perf_counter()
         ledger = context.build("evaluation").sliding(context.stream, model.seq_len, context.probe)
-        context.build("ttt").adapt(model, ledger, context.events)
+        context.build("ttt").adapt(model, ledger, context.events, context.checkpointer)
         score = ledger.close()
-        seconds = time.perf_counter() - started
-        if loop.is_kept():
-            seconds += loop.keeper().seconds_before
+        seconds = context.checkpointer.stage_seconds + time.perf_counter() - started
         return {"ttt": None if score is None else asdict(score), "seconds": seconds, "facts": ledger.facts()}

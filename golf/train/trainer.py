@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from golf.evaluation.stream import Score
 from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
-from golf.resume import loop
+from golf.resume.checkpointer import NoCheckpointer
 from golf.runtime import dist, gradients
 from golf.runtime.clock import Clock, lr_scale
 from golf.runtime.cuda_graph import CudaGraphed
@@ -23,7 +23,7 @@ from golf.runtime.device import autocast, deterministic
 from golf.runtime.finite import TRAINED_TOO_FAST
 from golf.runtime.finite_check import FiniteCheck, NoFiniteCheck
 from golf.train.ema import EMA
-from golf.train.training_state import TrainingLoop
+from golf.train.training_state import TrainingState
 from golf.train.warmup import Pace, warm_up
 
 
@@ -101,7 +101,13 @@ class Trainer:
             )
 
     def train(
-        self, model: GPT, optimizer: Optimizer, loader: Loader, validate: Callable[[GPT], Score], events: Listener
+        self,
+        model: GPT,
+        optimizer: Optimizer,
+        loader: Loader,
+        validate: Callable[[GPT], Score],
+        events: Listener,
+        checkpointer: NoCheckpointer,
     ) -> Trained:
         """Train `model` in place; `validate` scores it. Afterwards the model holds the last weights, recurrent.
 
@@ -109,11 +115,17 @@ class Trainer:
         """
         if self.deterministic:
             with deterministic():
-                return self._train(model, optimizer, loader, validate, events)
-        return self._train(model, optimizer, loader, validate, events)
+                return self._train(model, optimizer, loader, validate, events, checkpointer)
+        return self._train(model, optimizer, loader, validate, events, checkpointer)
 
     def _train(
-        self, model: GPT, optimizer: Optimizer, loader: Loader, validate: Callable[[GPT], Score], events: Listener
+        self,
+        model: GPT,
+        optimizer: Optimizer,
+        loader: Loader,
+        validate: Callable[[GPT], Score],
+        events: Listener,
+        checkpointer: NoCheckpointer,
     ) -> Trained:
         parameters = list(optimizer.parameters())
         device = model.tok_emb.weight.device
@@ -150,16 +162,21 @@ class Trainer:
             events.event("warmed_up", steps=2 * self.warmup_steps)
         watch = FiniteCheck(model, "training step", TRAINED_TOO_FAST)
         budget = None if self.budget_seconds is None else self.budget_seconds - self.reserve_seconds
-        clock = Clock(self.steps, budget)
         pace = Pace(device)
         ema = None if self.ema is None else EMA(model, self.ema)
         model.recurrent = False
-        step, progress = 0, 0.0
         with closing(Prefetched(loader, sequences, device)) as batches:
-            if loop.is_kept():
-                kept = TrainingLoop(model, optimizer, ema, batches, watch, self.steps, budget)
-                clock, step = kept.clock, kept.done
-                progress = clock.progress(step)
+            state = TrainingState(model, optimizer, ema, batches)
+            step = checkpointer.restore(state)
+            clock = Clock(self.steps, budget, checkpointer.loop_seconds)
+
+            def agreed() -> tuple[float, int]:
+                """Rank 0's seconds and the largest request of all ranks, in one exchange."""
+                seconds = clock.seconds() if dist.is_main() else 0.0
+                seconds, request = dist.all_reduce_max(seconds, checkpointer.request())
+                return seconds, int(request)
+
+            progress = clock.progress(step, agreed()[0])
             while progress < 1:
                 if not model.recurrent and progress >= self.recurrence_start:
                     model.recurrent = True
@@ -171,15 +188,20 @@ class Trainer:
                     ema.update()
                 pace.step()
                 step += 1
-                progress = clock.progress(step)
+                seconds, request = agreed()
+                progress = clock.progress(step, seconds)
                 if step == 1 or step % self.log_every == 0 or progress == 1:
                     self._log(step, loss.item(), scale, clock, progress, events)
                 if self.validate_every and step % self.validate_every == 0 and progress < 1:
                     with clock.paused():
                         score = validate(model)
                     events.metrics("validate", step, val_loss=score.val_loss, val_bpb=score.val_bpb)
-                if loop.is_kept():
-                    kept.passed(step, last=progress == 1)
+                last = progress == 1
+                if request or last:  # the last: what follows takes long, and without a cache the other stages too
+                    watch.require_finite(step)
+                    with clock.paused() if last else nullcontext():
+                        checkpointer.save(state, step, request, clock.seconds)
+            checkpointer.release()
         watch.require_finite(step)
         model.recurrent = True
         return Trained(

@@ -1,35 +1,24 @@
-"""What of the training loop is kept."""
+"""The state of training between two steps."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from golf.data.prefetch import Prefetched
 from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
-from golf.resume.loop import Loop
-from golf.runtime.finite_check import FiniteCheck
 from golf.train.ema import EMA
 
 
-class TrainingLoop(Loop):
-    """Model, optimizers and average, which are the same on all ranks; and where each rank is in its data. A round is a
-    step."""
+@dataclass
+class TrainingState:
+    """Model, optimizers and average, which are the same on all ranks, and where each rank is in its data."""
 
-    end_is_kept = True  # the scores of the weights are still to come, and without a cache all other stages
+    model: GPT
+    optimizer: Optimizer
+    ema: EMA | None
+    batches: Prefetched
 
-    def __init__(
-        self,
-        model: GPT,
-        optimizer: Optimizer,
-        ema: EMA | None,
-        batches: Prefetched,
-        watch: FiniteCheck,
-        steps: int,
-        budget_seconds: float | None,
-    ):
-        self.model, self.optimizer, self.ema, self.batches = model, optimizer, ema, batches
-        super().__init__(watch, steps, budget_seconds)
-
-    def shared(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
             "recurrent": self.model.recurrent,
@@ -37,14 +26,14 @@ class TrainingLoop(Loop):
             "ema": None if self.ema is None else self.ema.average,
         }
 
-    def own(self) -> dict[str, Any]:
-        return {"batches": self.batches.position()}
+    def rank_state_dict(self) -> dict[str, Any]:
+        return {"batches": self.batches.state_dict()}
 
-    def load(self, shared: dict[str, Any], own: dict[str, Any]) -> None:
-        self.model.load_state_dict(shared["model"])  # in place: recordings of CUDA graphs hold for these tensors
-        self.model.recurrent = shared["recurrent"]
-        self.optimizer.load_state_dict(shared["optimizer"])
+    def load_state_dict(self, state: dict[str, Any], rank_state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])  # in place: captured CUDA graphs hold for these tensors
+        self.model.recurrent = state["recurrent"]
+        self.optimizer.load_state_dict(state["optimizer"])
         if self.ema is not None:
-            for tensor, kept in zip(self.ema.average, shared["ema"], strict=True):
-                tensor.copy_(kept)
-        self.batches.go_to(own["batches"])
+            for tensor, saved in zip(self.ema.average, state["ema"], strict=True):
+                tensor.copy_(saved)
+        self.batches.load_state_dict(rank_state["batches"])

@@ -12,12 +12,12 @@ from golf.errors import require
 from golf.evaluation.ledger import Ledger
 from golf.events import Listener
 from golf.model.gpt import GPT
-from golf.resume import loop
+from golf.resume.checkpointer import NoCheckpointer
 from golf.runtime import dist, gradients
 from golf.runtime.cuda_graph import CudaGraphed
 from golf.runtime.device import autocast
 from golf.runtime.finite_check import FiniteCheck
-from golf.ttt.adaptation_state import AdaptingLoop
+from golf.ttt.adaptation_state import AdaptationState
 from golf.ttt.hash_embed import HashEmbedding
 from golf.ttt.strategy import Strategy
 
@@ -63,7 +63,7 @@ class ScoreFirst(Strategy):
             "recurrent blocks alone; set it to 0",
         )
 
-    def adapt(self, model: GPT, ledger: Ledger, events: Listener) -> None:
+    def adapt(self, model: GPT, ledger: Ledger, events: Listener, checkpointer: NoCheckpointer) -> None:
         if self.hash_embed:
             table = HashEmbedding(self.hash_buckets, model.tok_emb.embedding_dim)
             model.extra_embedding = table.to(ledger.device)
@@ -72,11 +72,8 @@ class ScoreFirst(Strategy):
         watch = FiniteCheck(model, "TTT chunk", "lower ttt.lr")
         chunk_of = ledger.windows.first // self.chunk_tokens
         chunks = math.ceil(ledger.num_targets / self.chunk_tokens)
-        if loop.is_kept():
-            kept = AdaptingLoop(model, sgd, ledger, watch, chunks)
-        for chunk in range(chunks):
-            if loop.is_kept() and kept.is_past(chunk):
-                continue
+        state = AdaptationState(model, sgd, ledger)
+        for chunk in range(checkpointer.restore(state), chunks):
             begin, end = np.searchsorted(chunk_of, [chunk, chunk + 1])
             if begin == end:
                 continue  # an earlier window scored all of it
@@ -90,8 +87,11 @@ class ScoreFirst(Strategy):
                     group["lr"] = lr * group["scale"]
                 self._train(backward, sgd, ledger, chunk, model.seq_len)
                 watch.require_finite(chunk)
-            if loop.is_kept():
-                kept.passed(chunk + 1, last=chunk == chunks - 1)
+            [request] = dist.all_reduce_max(checkpointer.request())
+            if request:
+                watch.require_finite(chunk + 1)
+                checkpointer.save(state, chunk + 1, int(request))
+        checkpointer.release()
 
     def _trained(self, model: GPT) -> list[dict[str, Any]]:
         """SGD's groups of the parameters that are trained; all others stop requiring gradients."""

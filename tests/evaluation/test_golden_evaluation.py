@@ -9,6 +9,7 @@ from golf.evaluation.probe import ProbeAt
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Stream
 from golf.events import Listener
+from golf.resume.checkpointer import NoCheckpointer
 from golf.stages.stage import score_all
 from golf.ttt.score_first import ScoreFirst
 
@@ -54,7 +55,7 @@ def test_ttt(stream, name, freeze_blocks, hash_embed):
     )
     model = golden.model()
     ledger = SLIDING.sliding(stream, model.seq_len, ProbeAt)
-    strategy.adapt(model, ledger, Listener())
+    strategy.adapt(model, ledger, Listener(), NoCheckpointer())
     name += "_hash" * hash_embed
     check(ledger.close(), name)
     assert ledger.facts()["probed"] == 4

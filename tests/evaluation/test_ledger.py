@@ -18,6 +18,7 @@ from golf.evaluation.reader import Reader
 from golf.evaluation.stream import Stream
 from golf.evaluation.windows import Windows, sliding_windows
 from golf.events import Listener
+from golf.resume.checkpointer import NoCheckpointer
 from golf.runtime import dist
 from golf.ttt.strategy import NoTTT, Strategy
 
@@ -123,7 +124,7 @@ def test_the_ranks_share_windows_without_a_gap(count, ranks):
 
 def test_no_strategy_scores_nothing():
     ledger = ledger_of(50)
-    NoTTT().adapt(Recurrent(), ledger, Listener())
+    NoTTT().adapt(Recurrent(), ledger, Listener(), NoCheckpointer())
     assert ledger.close() is None
 
 
@@ -138,7 +139,7 @@ class Cheat(Strategy):
 
     def check(self, model) -> None: ...
 
-    def adapt(self, model, ledger: Ledger, events: Listener) -> None:
+    def adapt(self, model, ledger: Ledger, events: Listener, checkpointer: NoCheckpointer) -> None:
         for i in range(len(ledger.windows)):
             if i == self.at:
                 self.do(model, ledger)
@@ -205,7 +206,7 @@ def train_before_the_stream(model, ledger: Ledger) -> None:
 )
 def test_a_cheat_is_caught_at_once(do, told):
     with pytest.raises(IllegalScore, match=told):
-        Cheat(do).adapt(Recurrent(), ledger_of(50), Listener())
+        Cheat(do).adapt(Recurrent(), ledger_of(50), Listener(), NoCheckpointer())
 
 
 def try_what_passes(model, ledger: Ledger) -> None:
@@ -297,7 +298,7 @@ def give_no_number_for_what_is_changed(model, ledger: Ledger) -> None:
 def test_peeking_at_the_target_is_caught(do, told, at):
     ledger = ledger_of(50)
     with pytest.raises(IllegalScore, match=told):
-        Cheat(do, at).adapt(Recurrent(), ledger, Listener())
+        Cheat(do, at).adapt(Recurrent(), ledger, Listener(), NoCheckpointer())
     assert ledger.scored < 50
 
 
@@ -317,7 +318,7 @@ def test_looking_at_windows_that_are_read_together_is_caught():
 
 def test_a_model_cannot_hide_behind_losses_that_are_not_scored():
     with pytest.raises(IllegalScore, match="condition 1"):
-        Cheat(hide_behind_what_is_no_number).adapt(Recurrent(), ledger_of(50), Listener())
+        Cheat(hide_behind_what_is_no_number).adapt(Recurrent(), ledger_of(50), Listener(), NoCheckpointer())
 
 
 class Sharpened(Reader):
@@ -344,7 +345,7 @@ class Told(Reader):
 def test_what_is_no_distribution_is_caught(reader):
     with pytest.raises(IllegalScore, match=r"condition 2, .*: at \d+ it is off by"):
         Cheat(lambda model, ledger: None).adapt(
-            Recurrent(), ledger_of(50, reader=reader(32, torch.float32)), Listener()
+            Recurrent(), ledger_of(50, reader=reader(32, torch.float32)), Listener(), NoCheckpointer()
         )
 
 

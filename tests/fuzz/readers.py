@@ -33,10 +33,8 @@ from golf.report.baseline import RECORD, read_baseline
 from golf.report.flags import flags
 from golf.report.runs import read_runs
 from golf.report.variants import latest, variants
-from golf.resume.loop import Loop, kept_by
-from golf.resume.snapshots import Snapshots
+from golf.resume.snapshots import Checkpointer
 from golf.run.input_run import with_model_of, with_seeds_of
-from golf.runtime.finite_check import NoFiniteCheck
 from golf.sweep import status
 from golf.sweep.conclusion import conclude
 from golf.utils.hashing import sha256
@@ -176,37 +174,37 @@ def _checkpoint(made: Path, scratch: Path) -> Reader:
     return Reader({"checkpoint.pt": content}, ("checkpoint.pt",), read, damage=damage)
 
 
-class Counting(Loop):
-    """A loop whose state is one number."""
+class Counting:
+    """A state that is one number."""
 
-    end_is_kept = False
     value = torch.zeros(4)
 
-    def shared(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         return {"value": self.value}
 
-    def own(self) -> dict[str, Any]:
+    def rank_state_dict(self) -> dict[str, Any]:
         return {"place": 3}
 
-    def load(self, shared: dict[str, Any], own: dict[str, Any]) -> None:
-        self.value = self.value.clone().copy_(shared["value"])
-        self.place = int(own["place"])
+    def load_state_dict(self, state: dict[str, Any], rank_state: dict[str, Any]) -> None:
+        self.value = self.value.clone().copy_(state["value"])
+        self.place = int(rank_state["place"])
 
 
 def _snapshot(made: Path, scratch: Path) -> Reader:
-    def run(directory: Path) -> Counting:
+    def keep(directory: Path, use: Callable[[Checkpointer, Counting], Any]) -> Any:
         recorder = Recorder(Listener())
         recorder.event("stage_started", stage="train")
         recorder.metrics("train", 1, loss=2.5)
-        snapshots = Snapshots(directory, "train", "key", 1e9, recorder, lambda: None)
+        checkpointer = Checkpointer(directory, "train", "key", 1e9, recorder, lambda: None)
         try:
-            with kept_by(snapshots):
-                return Counting(NoFiniteCheck(), 10, None)
+            return use(checkpointer, Counting())
         finally:
-            snapshots.signals.put_back()
+            checkpointer.signals.put_back()
 
-    loop = run(scratch / "run")
-    loop.keeper.save(loop, 3)
+    def run(directory: Path) -> Any:
+        return keep(directory, lambda checkpointer, state: checkpointer.restore(state))
+
+    keep(scratch / "run", lambda checkpointer, state: checkpointer.save(state, 3, 0))
     files = content_of(scratch / "run")
     (manifest,) = (name for name in files if name.endswith(MANIFEST))
     return Reader(files, tuple(files), run, seal=lambda directory: _seal_entry((directory / manifest).parent))

@@ -37,7 +37,7 @@ MINE = {
         from golf.ttt.strategy import NoTTT
 
         class Crashing(NoTTT):
-            def adapt(self, model, ledger, events):
+            def adapt(self, model, ledger, events, checkpointer):
                 if dist.rank() == 1:
                     ctypes.string_at(0)
                 dist.barrier()
@@ -49,7 +49,7 @@ MINE = {
                 time.sleep(60)
 
         class Failing(NoTTT):
-            def adapt(self, model, ledger, events):
+            def adapt(self, model, ledger, events, checkpointer):
                 if dist.rank() == 1:
                     raise ArithmeticError("one and one are three")
                 dist.barrier()

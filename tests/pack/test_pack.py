@@ -52,7 +52,7 @@ from own_help import TWO
 from golf.ttt.strategy import NoTTT
 
 class Mine(NoTTT):
-    def adapt(self, model, ledger, events):
+    def adapt(self, model, ledger, events, checkpointer):
         model.times = TWO
 
     def unused(self):

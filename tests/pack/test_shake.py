@@ -165,7 +165,7 @@ def test_members_are_reached_after_a_dot_or_within_their_class(shake_one):
             second = first + 1
             def facts(self):
                 return self.second
-            def position(self):
+            def state_dict(self):
                 return self._state
             def helped(self):
                 return 3

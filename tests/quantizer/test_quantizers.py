@@ -20,6 +20,7 @@ from golf.model.gpt import GPT
 from golf.paths import config_dir
 from golf.quantizer.hessian import collect_hessians
 from golf.quantizer.rtn import RoundToNearest
+from golf.resume.checkpointer import NoCheckpointer
 
 PARTS = ["attn.c_q", "attn.c_k", "attn.c_v", "attn.proj", "mlp.fc", "mlp.proj"]
 
@@ -43,7 +44,9 @@ def model() -> GPT:
     torch.manual_seed(0)
     model = build(config("gptq")["model"])
     trainer = build(config("gptq")["trainer"] | {"steps": 40})
-    trainer.train(model, build(config("gptq")["optimizer"], model), loader(), lambda _: Score(0, 0), Listener())
+    trainer.train(
+        model, build(config("gptq")["optimizer"], model), loader(), lambda _: Score(0, 0), Listener(), NoCheckpointer()
+    )
     return model
 
 

@@ -47,8 +47,10 @@ class Adapting:
     def __init__(self, directory: Path, **changes: Any):
         self.model, self.ledger, self.recorder = golden.model(), ledger(), Recorder(Listener())
         usual = {"chunk_tokens": CHUNK, "epochs": 1, "lr": 0.05, "momentum": 0.9, "hash_buckets": 256}
-        with Resume(every_seconds=0.0).kept(directory, "ttt", "key", self.recorder, lambda: None) as self.keeper:
-            build(config()["ttt"] | usual | changes).adapt(self.model, self.ledger, self.recorder)
+        resume = Resume(every_seconds=0.0)
+        with resume.checkpointer(directory, "ttt", "key", self.recorder, lambda: None) as self.checkpointer:
+            ttt = build(config()["ttt"] | usual | changes)
+            ttt.adapt(self.model, self.ledger, self.recorder, self.checkpointer)
         self.score = self.ledger.close()
 
 
@@ -98,8 +100,8 @@ def test_a_chunk_that_was_kept_is_not_scored_again(tmp_path, monkeypatch):
         Adapting(tmp_path)
     again = Adapting(tmp_path)
     assert scored == [128, 256, 384, None, 512, 600]
-    assert again.keeper.times == 1
-    assert again.keeper.seconds_before > 0
+    assert again.checkpointer.times == 1
+    assert again.checkpointer.stage_seconds > 0
 
 
 def test_a_pass_that_has_begun_goes_nowhere_else():
@@ -108,4 +110,4 @@ def test_a_pass_that_has_begun_goes_nowhere_else():
     model = golden.model()
     one.score(model, one.windows[:4])
     with pytest.raises(IllegalScore, match="condition 4"):
-        one.go_to(other.position())
+        one.load_state_dict(other.state_dict())

@@ -11,10 +11,11 @@ from runs import run
 
 from golf.cache.prune import held
 from golf.cache.stage_cache import SAID
-from golf.resume.loop import Loop
+from golf.resume.checkpointer import LoopState
+from golf.resume.snapshots import Checkpointer
 from golf.tracker import jsonl
-from golf.train.training_state import TrainingLoop
-from golf.ttt.adaptation_state import AdaptingLoop
+from golf.train.training_state import TrainingState
+from golf.ttt.adaptation_state import AdaptationState
 
 QUICK = ("trainer.steps=4", "trainer.batch_tokens=256", "trainer.micro_batches=1", "quantizer.calibration_batches=1")
 SCORES = ("prequant", "quantized", "sliding", "ttt")
@@ -28,16 +29,16 @@ def whole(tmp_path_factory) -> Path:
     return directory
 
 
-def cut_after(loop: type[Loop], done: int, directory: Path, *overrides: str) -> None:
-    """Run a job that ends after a round."""
-    passed = loop.passed
+def cut_after(state: type, rounds: int, directory: Path, *overrides: str) -> None:
+    """Run a job that ends once the state of so many rounds is saved."""
+    save = Checkpointer.save
 
-    def cut(self: Loop, number: int, last: bool) -> None:
-        passed(self, number, last)
-        if number == done:
+    def cut(self: Checkpointer, kept: LoopState, done: int, *more: Any) -> None:
+        save(self, kept, done, *more)
+        if isinstance(kept, state) and done == rounds:
             raise Cut
 
-    with patch.object(loop, "passed", cut), pytest.raises(Cut):
+    with patch.object(Checkpointer, "save", cut), pytest.raises(Cut):
         run(directory, *overrides)
 
 
@@ -67,8 +68,8 @@ def test_it_leaves_the_same(whole, tmp_path, cache):
     settings = [*QUICK, "resume.every_seconds=0"]
     if cache == "on":
         settings += ["cache=on", f"cache.directory={tmp_path / 'cache'}"]
-    for loop, done in ((TrainingLoop, 2), (AdaptingLoop, 1)):
-        cut_after(loop, done, tmp_path / "run", *settings)
+    for state, rounds in ((TrainingState, 2), (AdaptationState, 1)):
+        cut_after(state, rounds, tmp_path / "run", *settings)
     results = run(tmp_path / "run", *settings)
     expected = json.loads((whole / "run" / "results.json").read_text())
     assert {name: results[name] for name in SCORES} == {name: expected[name] for name in SCORES}
@@ -89,7 +90,7 @@ def test_it_leaves_the_same(whole, tmp_path, cache):
 
 def test_another_configuration_begins_anew(tmp_path):
     settings = (*QUICK, "stages=[train]", "resume.every_seconds=0")
-    cut_after(TrainingLoop, 2, tmp_path / "run", *settings)
+    cut_after(TrainingState, 2, tmp_path / "run", *settings)
     results = run(tmp_path / "run", *settings, "seed=7", "overwrite=true")
     assert results["prequant"] == run(tmp_path / "other", *settings, "seed=7")["prequant"]
     (ignored,) = told(tmp_path / "run", "snapshot_ignored")
@@ -98,7 +99,7 @@ def test_another_configuration_begins_anew(tmp_path):
 
 
 def test_off(tmp_path):
-    with patch.object(TrainingLoop, "__init__", None):
+    with patch.object(Checkpointer, "__init__", None):
         run(tmp_path, *QUICK, "stages=[train]", "resume=off")
     assert told(tmp_path, "saved") == []
 
@@ -106,7 +107,7 @@ def test_off(tmp_path):
 def test_what_is_resumed_does_not_depend_on_how_often_it_is_saved(tmp_path):
     """Nor does the stage's key."""
     settings = (*QUICK, "stages=[train]")
-    cut_after(TrainingLoop, 2, tmp_path, *settings, "resume.every_seconds=0")
+    cut_after(TrainingState, 2, tmp_path, *settings, "resume.every_seconds=0")
     run(tmp_path, *settings, "resume.every_seconds=100")
     assert [line["done"] for line in told(tmp_path, "saved")] == [1, 2, 4]
     assert record(tmp_path, "train")["resumed"] == 1

@@ -27,7 +27,7 @@ from golf.model.gpt import GPT
 from golf.resume import snapshots
 from golf.resume.resume import Resume
 from golf.train.trainer import Trained
-from golf.train.training_state import TrainingLoop
+from golf.train.training_state import TrainingState
 from golf.utils.atomic import UNFINISHED
 
 SEQ_LEN = 16
@@ -73,7 +73,8 @@ class Training:
     ):
         self.heard = Heard()
         self.recorder = Recorder(self.heard)
-        self.kept = Resume(every_seconds=every_seconds).kept(directory, "train", key, self.recorder, lambda: None)
+        resume = Resume(every_seconds=every_seconds)
+        self.checkpointer = resume.checkpointer(directory, "train", key, self.recorder, lambda: None)
         self.trainer = build(config(optimizer)["trainer"] | USUAL | changes)
         shape = {"vocab_size": 64, "seq_len": SEQ_LEN, "num_layers": 2, "model_dim": 16, "embedding_dim": 16}
         torch.manual_seed(0)
@@ -94,9 +95,9 @@ class Training:
         self.loader = Loader(tokens, SEQ_LEN, seed=0, order="global")  # of 13 sequences: cut anew on the way
 
     def run(self) -> "Training":
-        with self.kept as self.keeper:
+        with self.checkpointer as checkpointer:
             self.trained: Trained = self.trainer.train(
-                self.model, self.optimizer, self.loader, self.validate, self.recorder
+                self.model, self.optimizer, self.loader, self.validate, self.recorder, checkpointer
             )
         return self
 
@@ -179,7 +180,7 @@ def test_no_step_is_taken_twice(tmp_path):
     training.step_hook = steps.append
     training.run()
     assert steps == [0, 0, 0, 1, 0, 0, 1, 0, 0, *range(1, 8)]
-    assert training.keeper.times == 1  # the second process had no part in the result
+    assert training.checkpointer.times == 1  # the second process had no part in the result
 
 
 # Signals
@@ -224,7 +225,7 @@ def test_a_signal_waits_for_the_step_and_its_snapshot(tmp_path, handler, number,
     assert signal.getsignal(number) is signal.SIG_DFL
     resumed = Training(tmp_path, every_seconds=1e9, warmup_steps=0).run()
     assert_same(resumed, Training(tmp_path / "whole", warmup_steps=0).run())
-    assert resumed.keeper.times == 1
+    assert resumed.checkpointer.times == 1
 
 
 @pytest.mark.parametrize("handler", ["leaves", "stays"], indirect=True)
@@ -321,8 +322,8 @@ def test_of_another_key(tmp_path):
     assert other.heard.names()[:3] == ["warmed_up", "snapshot_ignored", "saved"]
     assert other.heard.events[1][1]["because"] == "other code, configuration, data or processes made it"
     assert_same(other, whole)
-    assert other.keeper.times == 0
-    assert Training(tmp_path, key="two").run().keeper.times == 1
+    assert other.checkpointer.times == 0
+    assert Training(tmp_path, key="two").run().checkpointer.times == 1
 
 
 def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, monkeypatch):
@@ -368,7 +369,7 @@ class Malicious:
 def test_one_is_read_without_executing_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingLoop, "shared", lambda self: {"model": Malicious()})
+        patch.setattr(TrainingState, "state_dict", lambda self: {"model": Malicious()})
         Training(tmp_path).run()
     with pytest.raises(UserError, match=r"shared\.pt: cannot be read"):
         Training(tmp_path).run()

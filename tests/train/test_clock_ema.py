@@ -26,29 +26,29 @@ def time(monkeypatch) -> SimpleNamespace:
 def test_progress_without_a_budget_is_in_steps(time):
     clock = Clock(8, None)
     time.now += 1e6
-    assert [clock.progress(step) for step in (0, 2, 7, 8, 9)] == [0.0, 0.25, 0.875, 1.0, 1.0]
+    assert [clock.progress(step, clock.seconds()) for step in (0, 2, 7, 8, 9)] == [0.0, 0.25, 0.875, 1.0, 1.0]
 
 
 def test_progress_with_a_budget_is_in_seconds_and_at_most_one(time):
     clock = Clock(100, 8.0)
     time.now += 2
-    assert (clock.progress(50), clock.seconds()) == (0.25, 2.0)
+    assert (clock.progress(50, clock.seconds()), clock.seconds()) == (0.25, 2.0)
     time.now += 5.75
-    assert clock.progress(51) < 1
+    assert clock.progress(51, clock.seconds()) < 1
     time.now += 0.25
-    assert clock.progress(52) == 1.0
+    assert clock.progress(52, clock.seconds()) == 1.0
     time.now += 100
-    assert clock.progress(53) == 1.0
+    assert clock.progress(53, clock.seconds()) == 1.0
 
 
 def test_steps_end_a_budget_too(time):
-    assert [Clock(3, 8.0).progress(step) for step in (2, 3)] == [0.0, 1.0]
+    assert [Clock(3, 8.0).progress(step, 0.0) for step in (2, 3)] == [0.0, 1.0]
 
 
 def test_there_is_always_a_first_step(time):
     clock = Clock(3, 1e-9)
     time.now += 1
-    assert (clock.progress(0), clock.progress(1)) == (0.0, 1.0)
+    assert (clock.progress(0, clock.seconds()), clock.progress(1, clock.seconds())) == (0.0, 1.0)
 
 
 def test_what_happens_while_paused_costs_nothing(time):
@@ -60,7 +60,7 @@ def test_what_happens_while_paused_costs_nothing(time):
     time.now += 3
     with clock.paused():
         time.now += 50
-    assert (clock.seconds(), clock.progress(1)) == (4.0, 0.5)
+    assert (clock.seconds(), clock.progress(1, clock.seconds())) == (4.0, 0.5)
 
 
 # Learning rate

@@ -20,6 +20,7 @@ from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.optim.optimizer import Optimizer
 from golf.paths import config_dir
+from golf.resume.checkpointer import NoCheckpointer
 from golf.train.trainer import Trained, Trainer
 
 SEQ_LEN = 16
@@ -94,7 +95,9 @@ def never(model: GPT) -> Score:
 
 
 def run(optimizer: Recorder, validate=never, heard: Listener | None = None, **changes) -> Trained:
-    return trainer(**changes).train(optimizer.model, optimizer, loader(), validate, heard or Listener())
+    return trainer(**changes).train(
+        optimizer.model, optimizer, loader(), validate, heard or Listener(), NoCheckpointer()
+    )
 
 
 @pytest.fixture
@@ -262,7 +265,7 @@ def test_it_learns():
     repeated = Loader([np.tile(np.arange(64), 20).astype(np.uint16)], SEQ_LEN, seed=0, order="global")
     model = gpt()
     optimizer = build(config()["optimizer"], model)
-    trainer(steps=30).train(model, optimizer, repeated, never, heard)
+    trainer(steps=30).train(model, optimizer, repeated, never, heard, NoCheckpointer())
     losses = [values["loss"] for _, values in heard.curves["train"]]
     assert losses[0] > 0.9 * math.log(64)
     assert losses[-1] < 0.3 * losses[0]

@@ -23,6 +23,7 @@ from golf.evaluation.windows import Windows, sliding_windows
 from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.paths import config_dir
+from golf.resume.checkpointer import NoCheckpointer
 from golf.stages.stage import score_all
 from golf.ttt.score_first import ScoreFirst
 
@@ -81,7 +82,7 @@ class Run:
             lambda _, batch: self.trained_on.append((len(reader.seen), torch.cat([batch[0], batch[1][:, -1:]], 1)))
         )
         heard = Heard()
-        ttt(**changes).adapt(self.model, ledger, heard)
+        ttt(**changes).adapt(self.model, ledger, heard, NoCheckpointer())
         self.score = ledger.close()
         self.losses, self.curve = reader.seen, heard.curve
         assert isinstance(self.score, Score)

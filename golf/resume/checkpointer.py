@@ -1,0 +1,50 @@
+"""What training and test-time training keep of their state between two rounds, so that a later process resumes it."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+
+class LoopState(Protocol):
+    """The state of a loop between two rounds, of types that torch.load takes with weights_only."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is the same on all ranks."""
+
+    def rank_state_dict(self) -> dict[str, Any]:
+        """What differs between the ranks; on the CPU."""
+
+    def load_state_dict(self, state: dict[str, Any], rank_state: dict[str, Any]) -> None: ...
+
+
+class NoCheckpointer:
+    """Keeps nothing: in a packed script, and with resume=off.
+
+    A context manager around one stage. `loop_seconds` and `stage_seconds` are what earlier processes spent in the loop
+    and in the stage, `times` how often the stage was resumed, all as of `restore`.
+    """
+
+    loop_seconds = stage_seconds = 0.0
+    times = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        pass
+
+    def restore(self, state: LoopState) -> int:
+        """Load the last snapshot into `state`; the rounds that it had done, 0 without one. Call before the loop."""
+        return 0
+
+    def request(self) -> int:
+        """What this rank requests after a round: 0 nothing, 1 a snapshot, or the number of a signal that waits for one.
+        The ranks save at the largest request of them all."""
+        return 0
+
+    def save(self, state: LoopState, done: int, request: int, seconds: Callable[[], float] = float) -> None:
+        """Save the state after `done` rounds and `seconds` of the loop, on every rank; then let a requested signal have
+        its effect, which may be the end of the process."""
+
+    def release(self) -> None:
+        """No round is left: signals wait no longer."""
