@@ -11,7 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import torch
 import yaml
 
 from golf.build import build
@@ -34,8 +33,7 @@ from golf.io.run_directory import (
     record_name,
     runs_of_sweep,
 )
-from golf.kernels import choose as kernels
-from golf.kernels.attention import Attend, choose_attention
+from golf.kernels.backend import Backend
 from golf.pack.pack import pack
 from golf.resume.checkpointer import NoCheckpointer
 from golf.resume.resume import NoResume
@@ -45,7 +43,7 @@ from golf.run.plots import plot_all
 from golf.run.provenance import provenance
 from golf.run.size_check import check_size
 from golf.runtime import dist
-from golf.runtime.device import peak_memory, pick_device, reset_peak_memory
+from golf.runtime.device import peak_memory, reset_peak_memory
 from golf.stages.evaluate import Evaluate
 from golf.stages.key import stage_key
 from golf.stages.quantize import Quantize
@@ -146,23 +144,21 @@ def _run_all(
     stages, files, config, tokenizer = _chosen(config, directory, overridden)
     if tokenizer is not None:
         choices = {group: option for group, option in choices.items() if group != "model"}
-    device = pick_device(config["device"], config["threads"])
-    attention, attend = choose_attention(config["attention"], device)
-    chosen = _choose_kernels(config, device)
+    backend = build(config["compute"]).open()
     tracker, cache, resume = (build(config[group]) for group in ("tracker", "cache", "resume"))
     for part in (tracker, cache, resume):
         part.check()
     early = Recorder(Listener())
     terminal = Events([early], [Console()]) if dist.is_main() else Events()  # hears what precedes the job
     started = time.perf_counter()
-    context, account = _open(config, choices, files, device, attend, terminal)
+    context, account = _open(config, choices, files, backend, terminal)
     if tokenizer not in (None, context.data_digests["tokenizer"]["sha256"]):
         source = files.get(stages[0].reads[0])
         raise UserError(f"{source}: was made with another tokenizer than {context.dataset.tokenizer}; give it its data")
     for stage in stages:
         stage.check(context)
-    facts = provenance(config, context.data_digests, str(device))
-    facts |= {"attention": attention, "kernels": chosen, "ranks": dist.world_size()}
+    facts = provenance(config, context.data_digests, str(backend.device))
+    facts |= {**backend.names, "ranks": dist.world_size()}
     seconds = {"data": time.perf_counter() - started}
     if dist.is_main():
         made = identity.identity(stages, config, _inputs(stages, files), context.data_digests)
@@ -182,9 +178,7 @@ def _run_all(
             with room_for(directory / CONFIG), atomic_write(directory / CONFIG) as temporary:
                 text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
                 temporary.write_text(text, encoding="utf-8")
-        events.event(
-            "device", device=facts["device"]["name"], attention=attention, kernels=chosen["model"], ranks=facts["ranks"]
-        )
+        events.event("device", device=facts["device"]["name"], **backend.names, ranks=facts["ranks"])
         events.event("data", train=_tokens(context, "train"), val=context.stream.num_targets)
         for stage in stages:
             seconds[stage.name] = _run(stage, context, facts, cache, resume)
@@ -225,8 +219,7 @@ def _open(
     config: Mapping[str, Any],
     choices: Mapping[str, str],
     files: RunFiles,
-    device: torch.device,
-    attend: Attend,
+    backend: Backend,
     events: Listener,
 ) -> tuple[StageContext, dict[str, Any]]:
     """Open the data and see that it fits the model, and that its bytes are those of its text; pack the code."""
@@ -243,9 +236,10 @@ def _open(
         dataset.check(model["vocab_size"], model["seq_len"])
         digests = dataset.digests()
     digests = dist.broadcast_object(digests)
-    room = dist.broadcast_object(TOTAL_BYTES - len(pack(config, digests)) if dist.is_main() else None)
+    made = {"data": digests, **backend.names}
+    room = dist.broadcast_object(TOTAL_BYTES - len(pack(config, made)) if dist.is_main() else None)
     tokens = dataset.validation(model["seq_len"])
-    stream = Stream.of(tokens, dataset.byte_table, device)
+    stream = Stream.of(tokens, dataset.byte_table, backend.device)
     account = byte_account(dataset.tokenizer, tokens, stream.target_bytes) if dist.is_main() else None
     context = StageContext(
         config=config,
@@ -254,8 +248,7 @@ def _open(
         dataset=dataset,
         data_digests=digests,
         stream=stream,
-        device=device,
-        attend=attend,
+        backend=backend,
         probe=ProbeAt,
         room=room,
         events=events,
@@ -338,18 +331,6 @@ def _choices(choices: Mapping[str, str], records: Mapping[str, Mapping[str, Any]
     for stage in STAGES:
         known |= records.get(stage.name, {}).get("choices", {})
     return {**choices, **known}
-
-
-def _choose_kernels(config: Mapping[str, Any], device: torch.device) -> dict[str, str]:
-    """The kernels that each group computes with, of those that say which."""
-    chosen = {}
-    for group, part in config.items():
-        if isinstance(part, Mapping) and "kernels" in part:
-            try:
-                chosen[group], _ = kernels.choose_kernels(part["kernels"], device.type)
-            except UserError as error:
-                raise UserError(f"{group}.{error}") from error
-    return chosen
 
 
 @contextmanager

@@ -58,7 +58,6 @@ def model(
         logit_softcap=c["logit_softcap"],
         embed_init_std=0.005,
         embed_dtype=embed_dtype,
-        kernels="plain",
         residual_dtype=residual_dtype,
     )
     gpt.load_state_dict({key: torch.from_numpy(value) for key, value in load("weights").items()})

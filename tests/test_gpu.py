@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -25,13 +26,14 @@ from golf.evaluation.reader import Reader
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Stream
 from golf.events import Listener
-from golf.kernels.attention import INSTALL, MODULES
-from golf.kernels.choose import choose_kernels as choose_kernels
+from golf.kernels.attention import INSTALL, MODULES, load_attention
+from golf.kernels.backend import kernels_module
+from golf.kernels.compute import choose_kernels
 from golf.optim.muon_adamw import MuonAdamW
 from golf.quantizer.gptq import gptq_codes
 from golf.quantizer.quantizer import row_scales
 from golf.runtime.cuda_graph import CudaGraphed
-from golf.runtime.device import autocast, pick_device
+from golf.runtime.device import autocast
 from golf.runtime.finite_check import FiniteCheck
 from golf.stages.stage import score_all
 from golf.tracker import jsonl
@@ -72,14 +74,14 @@ def reference() -> list[torch.Tensor]:
 @pytest.mark.parametrize("name", ["sdpa", *INSTALL])
 def test_attention_agrees_with_float32(name):
     try:
-        _, attend = choose_kernels(name, CUDA)
+        attend = load_attention(name, CUDA)
     except UserError as missing:
         pytest.skip(str(missing))
     q, k, v, weight = heads(torch.bfloat16)
     y = attend(q, k, v)
     found = [y, *torch.autograd.grad((y * weight).sum(), (q, k, v))]
     assert [error(f, r) for f, r in zip(found, reference(), strict=True)] == pytest.approx([0] * 4, abs=1e-2)
-    if attend.each:
+    if attend.per_query_head:
         k, v = (t.detach().unsqueeze(3).expand(-1, -1, -1, 2, -1).requires_grad_() for t in (k, v))
         y = attend(q, k, v)
         dq, *grads = torch.autograd.grad((y * weight).sum(), (q, k, v))
@@ -91,8 +93,8 @@ def test_attention_agrees_with_float32(name):
     "name", [name for name, module in MODULES.items() if find_spec(module.partition(".")[0]) is None]
 )
 def test_what_is_missing_says_how_to_install_it(name):
-    with pytest.raises(UserError, match=f"attention={name} is not installed .*{re.escape(INSTALL[name])}"):
-        choose_kernels(name, CUDA)
+    with pytest.raises(UserError, match=f"compute.attention={name} is not installed .*{re.escape(INSTALL[name])}"):
+        load_attention(name, CUDA)
 
 
 # The model
@@ -131,7 +133,8 @@ def test_codes_are_those_of_the_cpu():
     weight, hessian = numbers["W"], numbers["H"]
     scale = row_scales(weight, 6, 12.85).float()
     on_gpu = [tensor.to(CUDA) for tensor in (weight, hessian, scale)]
-    codes = gptq_codes(*on_gpu, 6, block_size=128, damping=0.01, kernels=choose_kernels("auto", "cuda")[1])[0].cpu()
+    kernels = import_module(kernels_module(choose_kernels("auto", CUDA)))
+    codes = gptq_codes(*on_gpu, 6, block_size=128, damping=0.01, kernels=kernels)[0].cpu()
     difference = (codes - numbers["Q_int6"]).abs()
     assert difference.max() <= 1
     assert (difference == 0).float().mean() >= 0.999
@@ -146,12 +149,12 @@ def losses(directory) -> list[float]:
 
 # Few layers: compiling takes longer than all the rest.
 SHALLOW = ["model.num_layers=2", "model.xsa_last_n=2", "model.loop_start=0", "model.loop_end=0"]
-SHALLOW += ["model.parallel_start_layer=1", "stages=[train]", "trainer.deterministic=true"]
+SHALLOW += ["model.parallel_start_layer=1", "stages=[train]", "compute.deterministic=true"]
 
 
 @pytest.mark.parametrize("compiled", ["true", "false"])
 def test_deterministic_runs_agree_to_the_last_digit(tmp_path, compiled):
-    settings = [*SHALLOW, "trainer.steps=20", f"trainer.compile={compiled}", "trainer.batch_tokens=16384"]
+    settings = [*SHALLOW, "trainer.steps=20", f"compute.compile={compiled}", "trainer.batch_tokens=16384"]
     for name in ("one", "two"):
         run(tmp_path / name, *settings)
     assert len(losses(tmp_path / "one")) == 20
@@ -160,7 +163,7 @@ def test_deterministic_runs_agree_to_the_last_digit(tmp_path, compiled):
 
 
 def test_a_warm_up_with_compilation_is_undone_exactly(tmp_path):
-    settings = [*SHALLOW, "trainer.steps=10", "trainer.compile=true"]
+    settings = [*SHALLOW, "trainer.steps=10", "compute.compile=true"]
     run(tmp_path / "cold", *settings)
     run(tmp_path / "warm", *settings, "trainer.warmup_steps=3")
     assert losses(tmp_path / "warm") == losses(tmp_path / "cold")
@@ -170,15 +173,16 @@ def test_the_whole_pipeline(tmp_path):
     results = run(tmp_path)
     assert results["provenance"]["attention"] in {"sdpa", "fa3"}
     assert results["provenance"]["device"]["type"] == "cuda"
-    on_cpu = run(tmp_path / "cpu", "device=cpu", "stages=[evaluate]", f"input={tmp_path}")
+    on_cpu = run(tmp_path / "cpu", "compute.device=cpu", "stages=[evaluate]", f"input={tmp_path}")
     for score in ("quantized", "sliding", "ttt"):
         assert results[score]["val_loss"] == pytest.approx(on_cpu[score]["val_loss"], rel=5e-3)
 
 
 def test_the_records_micro_batch_fits_into_40_gib():
-    device = pick_device("cuda", None)
-    _, attend = choose_kernels("auto", device)
-    model = build(composed("experiment=record")["model"], attend).to(device)
+    config = composed("experiment=record")
+    backend = build(config["compute"]).open()
+    device = backend.device
+    model = build(config["model"], backend).to(device)
     model.compile(dynamic=False)
     torch.cuda.reset_peak_memory_stats(device)
     ids = torch.randint(8192, (48, 2049), device=device)
@@ -205,7 +209,7 @@ def test_replayed_work_computes_what_is_called(tmp_path, monkeypatch, stage):
                     lambda self, *inputs: self.function(self.model, *inputs),
                 )
             directory = tmp_path / str(wanted)
-            run(directory, "model.kernels=triton", "trainer.steps=8", "trainer.deterministic=true")
+            run(directory, "compute.kernels=triton", "trainer.steps=8", "compute.deterministic=true")
         lines = [line for line in jsonl.read(directory) if line["kind"] == "metrics" and line["stage"] == stage]
         curves.append([line["loss" if stage == "train" else "val_loss"] for line in lines])
     assert len(curves[0]) > 1
@@ -215,20 +219,21 @@ def test_replayed_work_computes_what_is_called(tmp_path, monkeypatch, stage):
 @pytest.mark.parametrize("kernels", ["triton", "quack"])
 def test_kernels_train_as_the_plain_ones_do(tmp_path, kernels):
     try:
-        choose_kernels(kernels, "cuda")
+        choose_kernels(kernels, CUDA)
     except UserError as missing:
         pytest.skip(str(missing))
     curves = []
     for name in ("plain", kernels):
-        run(tmp_path / name, f"model.kernels={name}", "trainer.steps=30", "stages=[train]")
+        run(tmp_path / name, f"compute.kernels={name}", "trainer.steps=30", "stages=[train]")
         curves.append(losses(tmp_path / name))
     assert curves[1] == pytest.approx(curves[0], rel=1e-2)
 
 
 def test_a_model_that_moved_is_recorded_anew():
-    device = pick_device("cuda", None)
-    _, attend = choose_kernels("auto", device)
-    model = build(composed("experiment=tiny")["model"] | {"kernels": "triton"}, attend).to(device)
+    config = composed("experiment=tiny", "compute.kernels=triton")
+    backend = build(config["compute"]).open()
+    device = backend.device
+    model = build(config["model"], backend).to(device)
     ids = torch.randint(320, (2, 128), device=device)
 
     def logits(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
@@ -271,7 +276,7 @@ def test_what_other_threads_do_disturbs_no_recording():
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same(tmp_path, monkeypatch):
-    settings = ["model.kernels=triton", "trainer.steps=8", "trainer.deterministic=true", "stages=[train]", "cache=off"]
+    settings = ["compute.kernels=triton", "compute.deterministic=true", "trainer.steps=8", "stages=[train]"]
     run(tmp_path / "whole", *settings)
     with monkeypatch.context() as patch:
         whole = MuonAdamW.step
@@ -320,9 +325,9 @@ def test_no_training_step_waits_for_the_gpu(tmp_path, monkeypatch, kernels):
         steps.append(number)
 
     monkeypatch.setattr(MuonAdamW, "step", watched)
-    always = ("trainer.steps=10", "trainer.log_every=100", "trainer.recurrence_start=0", "trainer.compile=false")
+    always = ("trainer.steps=10", "trainer.log_every=100", "trainer.recurrence_start=0", "compute.compile=false")
     with strict:
-        run(tmp_path, *always, f"model.kernels={kernels}", "stages=[train]", "cache=off")
+        run(tmp_path, *always, f"compute.kernels={kernels}", "stages=[train]", "cache=off")
     assert steps == list(range(10))
 
 
@@ -340,7 +345,7 @@ def test_no_training_on_a_chunk_waits_for_the_gpu(tmp_path, monkeypatch):
 
 
 def test_no_window_waits_for_the_gpu():
-    config = composed("experiment=tiny", "evaluation.batch_tokens=512", "model.kernels=triton")
+    config = composed("experiment=tiny", "evaluation.batch_tokens=512", "compute.kernels=triton")
     model = build(config["model"]).to(CUDA)
     table = ByteTable(np.ones(320, np.int16), np.zeros(320, bool), np.zeros(320, bool))
     stream = Stream.of(np.random.default_rng(0).integers(320, size=2049), table, CUDA)

@@ -170,8 +170,8 @@ def test_the_model_comes_from_the_input(base, tmp_path):
         (["quantizer.calibration_tokens=100"], "calibration_tokens=100 is below model.seq_len=128"),
         (["optimizer.matrix_decay=-1"], "a decay of -1 is negative"),
         (["data=shards", "data.path=nowhere", "data.tokenizer=nowhere"], "nowhere"),
-        (["device=cuda"], "device=cuda"),
-        (["threads=0"], "threads=0"),
+        (["compute.device=cuda"], "compute.device=cuda"),
+        (["compute.threads=0"], "compute.threads=0"),
         (["trainer.batch_tokens=-256"], "trainer.batch_tokens=-256"),
         (["trainer.micro_batches=0"], "trainer.micro_batches=0"),
         (["trainer.log_every=0"], "trainer.log_every=0"),
@@ -214,7 +214,7 @@ def test_the_model_comes_from_the_input(base, tmp_path):
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_mistakes_are_seen_before_anything_is_written(tmp_path, overrides, problem):
-    if overrides == ["device=cuda"] and torch.cuda.is_available():
+    if overrides == ["compute.device=cuda"] and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(UserError, match=problem) as caught:
         run(tmp_path, *overrides)
@@ -394,9 +394,9 @@ def test_a_checkpoint_is_no_artifact(base, tmp_path):
 
 def test_threads_are_those_of_this_run(tmp_path):
     before = torch.get_num_threads()
-    run(tmp_path / "two", "stages=[train]", "trainer.steps=1", "threads=2")
+    run(tmp_path / "two", "stages=[train]", "trainer.steps=1", "compute.threads=2")
     assert torch.get_num_threads() == 2
-    run(tmp_path / "all", "stages=[train]", "trainer.steps=1", "threads=null")
+    run(tmp_path / "all", "stages=[train]", "trainer.steps=1", "compute.threads=null")
     assert torch.get_num_threads() == before
 
 
@@ -452,7 +452,7 @@ def test_a_score_that_is_not_finite(base, tmp_path):
 
 
 def test_by_what_kernels_a_model_is_computed_is_the_runs_to_say(tmp_path):
-    run(tmp_path / "a", "model.kernels=plain", "stages=[train]", "trainer.steps=1")
+    run(tmp_path / "a", "compute.kernels=plain", "stages=[train]", "trainer.steps=1")
     results = run(tmp_path / "b", "stages=[quantize]", f"input={tmp_path / 'a'}")
     assert yaml.safe_load((tmp_path / "b" / "config.yaml").read_text())["model"]["kernels"] == "auto"
     by = "triton" if torch.cuda.is_available() else "plain"

@@ -36,7 +36,7 @@ def smoke(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, d
 def test_the_packed_script_reproduces_it_where_nothing_else_is_installed(smoke, home, tmp_path):
     directory, results, _ = smoke
     config = yaml.safe_load((directory / "config.yaml").read_text())
-    (tmp_path / "train_gpt.py").write_bytes(pack(config, results["provenance"]["data"]))
+    (tmp_path / "train_gpt.py").write_bytes(pack(config, results["provenance"]))
     (corpus,) = home.glob("cache/golf/data/stdlib-*")
     done = run_script(site(tmp_path / "site"), tmp_path, "--data", str(corpus))
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ def main() -> int:
         epilog="rows:\n" + "\n".join(f"  {name:{width}}  {what}" for name, what in KNOWN.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("overrides", nargs="*", help="as of a run: experiment=record model.kernels=auto")
+    parser.add_argument("overrides", nargs="*", help="as of a run: experiment=record compute.kernels=auto")
     parser.add_argument("--only", metavar="ROW,…", help="measure these rows alone")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="whose median counts (default: 3)")
     parser.add_argument(

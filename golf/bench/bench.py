@@ -86,8 +86,7 @@ def _about(setting: Setting) -> dict[str, Any]:
         "versions": made["versions"] | {"triton": triton},
         "overrides": list(setting.overrides),
         "choices": dict(setting.choices),
-        "kernels": setting.kernels,
-        "attention": setting.attention,
+        **setting.backend.names,
         "repeats": setting.repeats,
     }
 

@@ -55,7 +55,7 @@ def _codes(setting: Setting) -> list[np.ndarray]:
     if not isinstance(quantizer, SDClipQuantizer):
         raise Skipped("quantizer makes no codes; choose quantizer=record or gptq")
     with torch.device("meta"):
-        model = build(setting.config["model"], setting.attend)
+        model = build(setting.config["model"], setting.backend)
     random, found = np.random.default_rng(setting.config["seed"]), []
     for layer in quantizer.layers(model).values():
         bits, clip = quantizer.width_of(layer)

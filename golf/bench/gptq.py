@@ -69,7 +69,9 @@ def _codes(quantizer: GPTQ, model: GPT, hessians: dict[str, Tensor]) -> dict[str
     found = {}
     for name, layer in quantizer.layers(model).items():
         weight, (bits, clip) = layer.weight.detach().float(), quantizer.width_of(layer)
-        found[name] = quantizer.codes(weight, row_scales(weight, bits, clip).float(), bits, hessians[name])
+        found[name] = quantizer.codes(
+            weight, row_scales(weight, bits, clip).float(), bits, hessians[name], model.kernels
+        )
     return found
 
 

@@ -21,14 +21,13 @@ from golf.data.loader import Loader
 from golf.data.tokenizer import ByteTable
 from golf.errors import UserError
 from golf.evaluation.stream import Stream
-from golf.kernels.attention import Attend, choose_attention
-from golf.kernels.choose import choose_kernels
+from golf.kernels.backend import Backend
 from golf.model.gpt import GPT
 from golf.paths import config_dir
-from golf.runtime.device import peak_memory, pick_device, reset_peak_memory
+from golf.runtime.device import peak_memory, reset_peak_memory
 
 Config = Mapping[str, Any]
-PLAIN = ("model.kernels=plain", "attention=sdpa")  # what PyTorch has of its own
+PLAIN = ("compute.kernels=plain", "compute.attention=sdpa")  # what PyTorch has of its own
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,7 @@ class Setting:
     config: Config
     plain: Config
     choices: Mapping[str, str]
-    device: torch.device
-    attention: str
-    attend: Attend
-    kernels: str
+    backend: Backend
     repeats: int
     directory: Path
 
@@ -54,20 +50,19 @@ class Setting:
         for group, component in config.items():
             if isinstance(component, Mapping) and group != "data":  # which is synthetic, and may lie nowhere
                 check_component(group, component)
-        device = pick_device(config["device"], config["threads"])
-        attention, attend = choose_attention(config["attention"], device)
-        try:
-            kernels, _ = choose_kernels(config["model"]["kernels"], device.type)
-        except UserError as error:
-            raise UserError(f"model.{error}") from error
+        backend = build(config["compute"]).open()
         plain, _ = composed([*overrides, *PLAIN])
-        return cls(overrides, config, plain, choices, device, attention, attend, kernels, repeats, directory)
+        return cls(overrides, config, plain, choices, backend, repeats, directory)
+
+    @property
+    def device(self) -> torch.device:
+        return self.backend.device
 
     def model(self, config: Config, **changes: Any) -> GPT:
         """The model at random weights, the same for the same seed; output projections, which start at zero, too."""
         torch.manual_seed(config["seed"])
         with self.device:  # where drawing them takes no time
-            model: GPT = build({**config["model"], **changes}, choose_attention(config["attention"], self.device)[1])
+            model: GPT = build({**config["model"], **changes}, build(config["compute"]).open())
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name.endswith(".proj.weight"):

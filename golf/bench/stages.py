@@ -7,7 +7,7 @@ from golf.bench import job
 from golf.bench.row import Row
 from golf.bench.setting import Setting
 
-JOB = ("experiment=smoke", "device=cpu")
+JOB = ("experiment=smoke", "compute.device=cpu")
 
 
 def rows(setting: Setting) -> Iterator[Row]:

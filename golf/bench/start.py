@@ -23,7 +23,7 @@ def rows(setting: Setting) -> Iterator[Row]:
     data = _data(setting)
     seconds = _seconds(setting, "configured", data)
     # On the CPU both are the same.
-    plain = None if setting.kernels == "plain" else _seconds(setting, "plain", [*data, *PLAIN])
+    plain = None if setting.backend.names["kernels"] == "plain" else _seconds(setting, "plain", [*data, *PLAIN])
     yield Row(
         name="start",
         what="from the start of a process to the first training step, caches being cold (once)",

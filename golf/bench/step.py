@@ -8,6 +8,7 @@ from torch import Tensor
 
 from golf.bench.row import Row
 from golf.bench.setting import Config, Setting
+from golf.build import build
 from golf.model.gpt import GPT
 from golf.runtime import gradients
 from golf.runtime.cuda_graph import CudaGraphed
@@ -60,7 +61,7 @@ def _speed(setting: Setting, config: Config, recurrent: bool) -> _Speed:
 
 def micro_step(setting: Setting, config: Config, model: GPT) -> Callable[[], object]:
     """What the trainer does with a micro-batch, always the same one."""
-    if config["trainer"]["compile"] and model.kernels_on(setting.device).COMPILED:
+    if build(config["compute"]).open().compile:
         model.compile(dynamic=False)
     parameters = list(model.parameters())
     gradients.zero(parameters)

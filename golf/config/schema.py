@@ -16,10 +16,8 @@ class Root:
     seed: int
     stages: list[Literal["train", "quantize", "evaluate"]]
     input: str | Path | None
-    device: Literal["auto", "cpu", "cuda"]
-    attention: Literal["auto", "fa3", "fa2", "fa4", "hybrid", "sdpa"]
-    threads: int | None
     overwrite: bool
+    compute: Component
     data: Component
     model: Component
     optimizer: Component

@@ -46,4 +46,4 @@ class Reader:
 
 def _logits(model: GPT, ids: Tensor, scored: Tensor) -> Tensor:
     with autocast(ids.device):
-        return model.logits(model.hidden(ids, only=scored))
+        return model.logits(model.hidden(ids, positions=scored))

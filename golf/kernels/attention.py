@@ -6,6 +6,7 @@ An implementation takes q (batch, length, heads, head size), k and v (batch, len
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 
 import torch
@@ -18,10 +19,10 @@ from golf.errors import UserError
 
 @dataclass(frozen=True)
 class Attend:
-    """An implementation; `each`: k and v are better given for each query head (see golf.kernels.heads)."""
+    """An implementation; `per_query_head`: k and v are better given for each query head (see golf.kernels.heads)."""
 
     compute: Callable[[Tensor, Tensor, Tensor], Tensor]
-    each: bool = False
+    per_query_head: bool = False
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return self.compute(q, k, v)
@@ -47,8 +48,8 @@ MODULES = {
     "hybrid": "golf.kernels.attention_hybrid",
 }
 # Fastest first; sdpa always works. At the record's shape on an H100, forward and backward, cuDNN's takes 2.37 ms, fa4
-# 2.29 and what fa2 computes 3.43: they are there for those who ask.
-AUTO = ("fa3", "sdpa")
+# 2.29 and what fa2 computes 3.43: the others are there for those who ask.
+AUTO = ("hybrid", "fa3", "sdpa")
 
 
 @Attend
@@ -63,18 +64,16 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return y.transpose(1, 2)
 
 
-def choose_attention(name: str, device: torch.device) -> tuple[str, Attend]:
-    """The implementation `name` and its name; `auto` is the first of AUTO that works on the device.
-
-    Raises UserError for one that is not installed, or does not work there.
-    """
+def choose_attention(name: str, device: torch.device) -> str:
+    """The name of the implementation to take on a device: for `auto` the first of AUTO that works there."""
     if name != "auto":
-        return name, _load(name, device)
+        return name
     for candidate in AUTO:
         try:
-            return candidate, _load(candidate, device)
+            load_attention(candidate, device)
         except UserError:
             continue
+        return candidate
     raise AssertionError("sdpa works everywhere")
 
 
@@ -83,26 +82,30 @@ def own_module(name: str) -> set[str]:
     return {module for module in (MODULES.get(name, ""),) if module.startswith("golf.")}
 
 
-def _load(name: str, device: torch.device) -> Attend:
+@cache
+def load_attention(name: str, device: torch.device) -> Attend:
+    """The implementation `name`. Raises UserError if it is not installed, or does not work on the device."""
     if name == "sdpa":
         return sdpa
     if device.type != "cuda":
-        raise UserError(f"attention={name} needs a GPU; use attention=auto")
+        raise UserError(f"compute.attention={name} needs a GPU; use compute.attention=auto")
     try:
         flash = import_module(MODULES[name]).flash_attn_func
     except Exception as error:  # a library that does not fit the machine raises what it likes
         raise UserError(
-            f"attention={name} is not installed ({error}): {INSTALL[name]}, or use attention=auto"
+            f"compute.attention={name} is not installed ({error}): {INSTALL[name]}, or use compute.attention=auto"
         ) from error
 
     def compute(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         y = flash(q, k, v, causal=True)
         return y[0] if isinstance(y, tuple) else y
 
-    attend = Attend(compute, each=name == "hybrid")
+    attend = Attend(compute, per_query_head=name == "hybrid")
     try:
         q = torch.zeros(1, 128, 2, 64, device=device, dtype=torch.bfloat16, requires_grad=True)
         attend(q, q[:, :, :1], q[:, :, :1]).sum().backward()
     except Exception as error:
-        raise UserError(f"attention={name} does not work on this device ({error}); use attention=auto") from error
+        raise UserError(
+            f"compute.attention={name} does not work on this device ({error}); use compute.attention=auto"
+        ) from error
     return attend

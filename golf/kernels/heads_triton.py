@@ -119,7 +119,15 @@ def _heads_backward(
 class _Heads(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor, each: bool
+        ctx: Any,
+        x: Tensor,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        gain: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        per_query_head: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         weight = torch.cat([q, k, v]).to(x.dtype)
         qkv = F.linear(x, weight)
@@ -139,7 +147,7 @@ class _Heads(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         queries, keys = qk.unflatten(-1, (-1, size)).split([n_heads, kv_heads], dim=2)
         values = own = qkv[..., of_qk:].unflatten(-1, (kv_heads, size))
-        if each:
+        if per_query_head:
             keys, values = (t.unsqueeze(3).expand(-1, -1, -1, n_heads // kv_heads, -1) for t in (keys, values))
         return queries, keys, values, own.view_as(own)
 
@@ -168,7 +176,7 @@ class _Heads(torch.autograd.Function):
 
 
 def heads(
-    x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor, each: bool = False
+    x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor, per_query_head: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See golf.kernels.heads; x is in the type to compute in."""
-    return _Heads.apply(x, q, k, v, gain, cos, sin, each)
+    return _Heads.apply(x, q, k, v, gain, cos, sin, per_query_head)

@@ -8,8 +8,16 @@ from golf.kernels.mlp import activation, mlp
 from golf.kernels.residual import residual
 from golf.kernels.xsa import exclude_self
 
-COMPILED = (
-    True  # by torch.compile, where the trainer may; the others are recorded and replayed (golf.runtime.cuda_graph)
-)
+COMPILED = True
 
-__all__ = ["activation", "cross_entropy", "exclude_self", "gptq_block", "heads", "linear", "mlp", "residual"]
+__all__ = [
+    "COMPILED",
+    "activation",
+    "cross_entropy",
+    "exclude_self",
+    "gptq_block",
+    "heads",
+    "linear",
+    "mlp",
+    "residual",
+]

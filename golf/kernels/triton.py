@@ -10,4 +10,14 @@ from golf.kernels.xsa_triton import exclude_self
 
 COMPILED = False
 
-__all__ = ["activation", "cross_entropy", "exclude_self", "gptq_block", "heads", "linear", "mlp", "residual"]
+__all__ = [
+    "COMPILED",
+    "activation",
+    "cross_entropy",
+    "exclude_self",
+    "gptq_block",
+    "heads",
+    "linear",
+    "mlp",
+    "residual",
+]

@@ -73,7 +73,7 @@ class Elastic:
             return worker.work(task)
         if not several and not fresh:
             return worker.run(task)
-        gpus = [] if task.config["device"] == "cpu" else visible()
+        gpus = [] if task.config["compute"]["device"] == "cpu" else visible()
         if not gpus:
             return self._launch(task)
         enough = self.nproc_per_node <= len(gpus)

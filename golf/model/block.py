@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from golf.kernels.choose import Kernels
+from golf.kernels.interface import Kernels
 from golf.kernels.residual import Skip
 from golf.model.attention import Attention
 
@@ -13,14 +13,15 @@ from golf.model.attention import Attention
 class MLP(nn.Module):
     """proj(leaky_relu(fc(x), 0.5)²)."""
 
-    def __init__(self, width: int, hidden: int):
+    def __init__(self, kernels: Kernels, width: int, hidden: int):
         super().__init__()
+        self.kernels = kernels
         self.fc = nn.Linear(width, hidden, bias=False)
         self.proj = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, kernels: Kernels, x: Tensor, scale: Tensor) -> Tensor:
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:
         """`scale` (width,) multiplies the outputs."""
-        return kernels.mlp(x, self.fc.weight, self.proj.weight, scale)
+        return self.kernels.mlp(x, self.fc.weight, self.proj.weight, scale)
 
 
 class Block(nn.Module):
@@ -30,8 +31,11 @@ class Block(nn.Module):
     `branch_scale` multiplies the normed input of both branches.
     """
 
-    def __init__(self, attention: Attention, mlp: MLP, width: int, branch_scale: float, parallel: bool):
+    def __init__(
+        self, kernels: Kernels, attention: Attention, mlp: MLP, width: int, branch_scale: float, parallel: bool
+    ):
         super().__init__()
+        self.kernels = kernels
         self.attn = attention
         self.mlp = mlp
         self.attn_scale = nn.Parameter(torch.ones(width))
@@ -42,24 +46,25 @@ class Block(nn.Module):
 
     def forward(
         self,
-        kernels: Kernels,
         terms: Sequence[Tensor],
         x0: Tensor | None,
         cos: Tensor,
         sin: Tensor,
         skip: Skip | None = None,
         want_total: bool = False,
-        only: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> tuple[Sequence[Tensor], Tensor | None, Tensor | None]:
         """The terms of the next stream; x0 for the next block, None for the first; the sum of `terms`, if it is wanted.
 
-        only: positions (n,) in batch · length that are wanted; then the terms are (n, width).
+        positions (n,) in batch · length: those that are wanted; then the terms are (n, width).
         """
-        total, x, normed, again, x0 = kernels.residual(terms, self.branch_scale, self.resid_mix, x0, skip, want_total)
-        attended = self.attn(kernels, normed, cos, sin, self.attn_scale, only)
-        if only is not None:
-            x, again = x.flatten(0, 1)[only], again.flatten(0, 1)[only]
+        total, x, normed, again, x0 = self.kernels.residual(
+            terms, self.branch_scale, self.resid_mix, x0, skip, want_total
+        )
+        attended = self.attn(normed, cos, sin, self.attn_scale, positions)
+        if positions is not None:
+            x, again = x.flatten(0, 1)[positions], again.flatten(0, 1)[positions]
         if self.parallel:
-            return (x, attended, self.mlp(kernels, again, self.mlp_scale)), x0, total
-        _, x, normed, *_ = kernels.residual((x, attended), self.branch_scale)
-        return (x, self.mlp(kernels, normed, self.mlp_scale)), x0, total
+            return (x, attended, self.mlp(again, self.mlp_scale)), x0, total
+        _, x, normed, *_ = self.kernels.residual((x, attended), self.branch_scale)
+        return (x, self.mlp(normed, self.mlp_scale)), x0, total

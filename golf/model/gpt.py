@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from golf.errors import require
-from golf.kernels.attention import Attend, sdpa
-from golf.kernels.choose import Choice, Kernels, choose_kernels
+from golf.kernels.backend import PLAIN, Backend
 from golf.kernels.cross_entropy import soft_cap
+from golf.kernels.interface import Kernels
 from golf.kernels.residual import Skip
 from golf.kernels.rotary import rotary_tables
 from golf.model.attention import Attention
@@ -32,7 +32,7 @@ class GPT(nn.Module):
 
     def __init__(
         self,
-        attend: Attend = sdpa,
+        backend: Backend = PLAIN,
         *,
         vocab_size: int,
         seq_len: int,
@@ -56,7 +56,6 @@ class GPT(nn.Module):
         embed_init_std: float,
         embed_dtype: Literal["float32", "bfloat16"],
         residual_dtype: Literal["autocast", "embedding"],
-        kernels: Choice,
     ):
         super().__init__()
         sizes = {"vocab_size": vocab_size, "seq_len": seq_len, "num_layers": num_layers, "model_dim": model_dim}
@@ -108,8 +107,9 @@ class GPT(nn.Module):
             self.head_proj = nn.Linear(model_dim, embedding_dim, bias=False)
         self.blocks = nn.ModuleList(
             Block(
-                Attention(attend, model_dim, num_heads, num_kv_heads, qk_gain_init, xsa=i >= num_layers - xsa_last_n),
-                MLP(model_dim, int(mlp_mult * model_dim)),
+                backend.kernels,
+                Attention(backend, model_dim, num_heads, num_kv_heads, qk_gain_init, xsa=i >= num_layers - xsa_last_n),
+                MLP(backend.kernels, model_dim, int(mlp_mult * model_dim)),
                 model_dim,
                 branch_scale=1 / math.sqrt(i + 1) if ln_scale else 1.0,
                 parallel=parallel_start_layer is not None and i >= parallel_start_layer,
@@ -122,7 +122,7 @@ class GPT(nn.Module):
         self._initialise(embed_init_std)
         self.tok_emb.to(getattr(torch, embed_dtype))
         self.residual_dtype = residual_dtype
-        self.kernels = kernels
+        self.kernels = backend.kernels
 
     @torch.no_grad()
     def _initialise(self, embed_std: float) -> None:
@@ -140,14 +140,13 @@ class GPT(nn.Module):
         for parameter in self.parameters():  # float32 masters start at values that bfloat16 holds (spec: Model 9)
             parameter.copy_(parameter.bfloat16())
 
-    def hidden(self, ids: Tensor, only: Tensor | None = None, kernels: Kernels | None = None) -> Tensor:
+    def hidden(self, ids: Tensor, positions: Tensor | None = None) -> Tensor:
         """The head's input, (batch, length, embedding width), for ids (batch, length).
 
-        only: positions (n,) in batch · length that are wanted: then it is (n, embedding width), and the last block
-        computes no more. kernels: to compute with, if not the model's own.
+        positions (n,) in batch · length: those that are wanted. Then it is (n, embedding width), and the last block
+        computes no more.
         """
-        if kernels is None:
-            kernels = self.kernels_on(ids.device)
+        kernels = self.kernels
         x = self.tok_emb(ids)
         if self.extra_embedding is not None:
             x = x + self.extra_embedding(ids)
@@ -159,7 +158,7 @@ class GPT(nn.Module):
         encoder, decoder = self.orders[self.recurrent]
         skips: list[Tensor | None] = []
         for n, i in enumerate(encoder):
-            terms, x0, total = self.blocks[i](kernels, terms, x0, cos, sin, want_total=n > 0)
+            terms, x0, total = self.blocks[i](terms, x0, cos, sin, want_total=n > 0)
             if n > 0:
                 skips.append(total)
         if encoder:
@@ -167,13 +166,15 @@ class GPT(nn.Module):
         for j, i in enumerate(decoder):
             skip = self._skip(j, skips.pop()) if skips and j < len(self.skip_weights) else None
             last = j == len(decoder) - 1
-            terms, x0, _ = self.blocks[i](kernels, terms, x0, cos, sin, skip, only=only if last else None)
+            terms, x0, _ = self.blocks[i](terms, x0, cos, sin, skip, positions=positions if last else None)
         x = kernels.residual(terms, 1.0).normed
         return x if self.head_proj is None else kernels.linear(x, self.head_proj.weight)
 
-    def kernels_on(self, device: torch.device) -> Kernels:
-        """What the model computes with on a device."""
-        return choose_kernels(self.kernels, device.type)[1]
+    def set_kernels(self, kernels: Kernels) -> None:
+        """Compute with these from now on."""
+        for module in self.modules():
+            if isinstance(module, GPT | Block | Attention | MLP):
+                module.kernels = kernels
 
     def _residual(self, x: Tensor) -> Tensor:
         """x in the dtype of the residual stream: what the layers compute in, or what the embeddings add up to."""
@@ -191,5 +192,4 @@ class GPT(nn.Module):
 
     def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats per token (a scalar) of targets (batch, length)."""
-        kernels = self.kernels_on(ids.device)
-        return kernels.cross_entropy(self.hidden(ids), self.tok_emb.weight, targets, self.logit_softcap)
+        return self.kernels.cross_entropy(self.hidden(ids), self.tok_emb.weight, targets, self.logit_softcap)

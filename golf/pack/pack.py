@@ -19,21 +19,19 @@ from typing import Any
 from golf.build import module_of
 from golf.cache.entries import cached, user_cache
 from golf.errors import UserError
-from golf.kernels.attention import own_module
-from golf.kernels.choose import is_quack, may_be_triton
+from golf.kernels.backend import open_backend, own_modules
 from golf.pack import script
-from golf.pack.rename import renamed
 from golf.pack.shake import shaken
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.runtime.cuda_graph import CudaGraphed
 from golf.runtime.finite_check import FiniteCheck, NoFiniteCheck
 from golf.utils.import_closure import closure, source_of
-from golf.utils.safe_path import is_sought
 
-ROOT = ("seed", "device", "attention", "threads")
 GROUPS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
 MODULES = "modules.json"
 PATIENCE = 60.0  # seconds for another process that packs the same
+# What a script does without: where a number that is not finite first appeared, the framework has shown.
+NEVER = [part.__name__ for part in (NoFiniteCheck, FiniteCheck, FiniteCheck.look_at, FiniteCheck.require_finite)]
 FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0}  # for text
 # Finds the modules M by their names. `get_source` is for whoever wants the text of a function, as Triton does; of a
 # file <name> nobody would ask for it. The end is golf.runtime.dist.leave's, for its reason; all is flushed by then.
@@ -56,13 +54,14 @@ JSON_NAMES = "true,false,null=True,False,None"  # with them, JSON is Python: who
 SELF_EXTRACTING = b"import lzma,base64\nF=__file__\nP=b'%b'\nexec(lzma.decompress(base64.b85decode(P)))\n"
 
 
-def pack(config: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
-    """The script. config: a run's resolved configuration; data: the digests of its data, as provenance has them.
+def pack(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> bytes:
+    """The script. config: a run's resolved configuration. provenance: of it, the digests of the data and the names of
+    what computed (attention, kernels), with which the script computes too.
 
     The script holds no more than the run needs, reads no environment variable but torchrun's, and needs torch, numpy,
     sentencepiece and the package of the codec.
     """
-    packed = packed_config(config, data)
+    packed = packed_config(config, provenance)
     text = program(modules(packed), packed).encode()
     return SELF_EXTRACTING % b85encode(lzma.compress(text, lzma.FORMAT_ALONE, filters=[FILTER]))
 
@@ -76,9 +75,9 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+def packed_config(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
     """What of a run's configuration the script holds: its data are shards in any directory, found by their names."""
-    seed = config["data"]["seed"]
+    seed, data = config["data"]["seed"], provenance["data"]
     shards = {
         "_target_": "golf.data.shards.Shards",
         "path": None,
@@ -89,52 +88,41 @@ def packed_config(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[st
         "seed": script.SEEDED if seed == config["seed"] else seed,
         "order": config["data"]["order"],
     }
-    kept = {key: config[key] for key in (*ROOT, *GROUPS)}
-    return {**kept, "data": shards, "evaluation": {**config["evaluation"], "probes": 0}}
+    kept = {key: dict(config[key]) for key in ("compute", *GROUPS)}
+    compute = {key: value for key, value in kept["compute"].items() if key != "_target_"}
+    names = {key: provenance[key] for key in ("attention", "kernels")}
+    kept["compute"] = {"_target_": f"{open_backend.__module__}.{open_backend.__name__}", **compute, **names}
+    return {"seed": config["seed"], **kept, "data": shards, "evaluation": {**config["evaluation"], "probes": 0}}
 
 
 def modules(config: Mapping[str, Any]) -> dict[str, str]:
     """Source by name of the modules that a packed configuration needs, remembered in the user's cache."""
-    parts = [config[group] for group in (*GROUPS, "data")]
-    targets = {module_of(part) for part in parts} | own_module(config["attention"])
+    parts = [config[group] for group in ("compute", *GROUPS, "data")]
+    targets = {module_of(part) for part in parts} | own_modules(config["compute"])
     # What is looked up by a name of the configuration: classes, and such as torch.bfloat16.
     names = {str(value).rpartition(".")[2] for part in parts for value in part.values() if isinstance(value, str)}
-    off = {
-        part.__name__
-        for part in (is_sought, NoFiniteCheck, FiniteCheck, FiniteCheck.look_at, FiniteCheck.require_finite)
-    }
+    off = set(NEVER)
     if not config["quantizer"].get("fit_bytes"):
         off.add(SDClipQuantizer.is_to_fit.__name__)
-    kernels = {part["kernels"] for part in parts if "kernels" in part}
-    if not any(map(may_be_triton, kernels)):
-        off |= {may_be_triton.__name__, CudaGraphed.is_captured.__name__}
-    if not any(map(is_quack, kernels)):
-        off.add(is_quack.__name__)
-    # What is no data will be as it is here: the seed and the place of the data are asked for. Tests ask of a value
-    # whether it is None and whether it is true, and what these do not tell apart is packed once.
-    settled = {
-        config[group]["_target_"]: {key: None if value is None else bool(value) for key, value in config[group].items()}
-        for group in GROUPS
-    }
+    if config["compute"]["kernels"] == "plain":  # compiled, or on the CPU
+        off.add(CudaGraphed.is_captured.__name__)
     reached = closure({script.__name__, *targets}, lambda module: module.partition(".")[0] == "golf")
 
     kept = {"main", *names}
 
     def build(directory: Path) -> None:
         bare = {module: _minify(source_of(module), rename_locals=False) for module in reached}
-        needed = renamed(shaken(bare, script.__name__, targets, kept, off, settled), kept)
+        needed = shaken(bare, script.__name__, targets, kept, off)
         small = {module: _minify(source, rename_locals=True) for module, source in needed.items()}
         (directory / MODULES).write_text(json.dumps(small), encoding="utf-8")
 
     makers = (
-        [source_of(module) for module in (__name__, shaken.__module__, renamed.__module__)],
+        [source_of(module) for module in (__name__, shaken.__module__)],
         version("python-minifier"),
         sys.version,
     )
     digest = hashlib.sha256(
-        repr(
-            (sorted(reached.items()), sorted(targets), sorted(names), sorted(off), sorted(settled.items()), makers)
-        ).encode()
+        repr((sorted(reached.items()), sorted(targets), sorted(names), sorted(off), makers)).encode()
     )
     try:
         directory = cached(user_cache(None, "code"), digest.hexdigest()[:32], build, PATIENCE)

@@ -18,10 +18,9 @@ from golf.evaluation.stream import Stream
 from golf.events import Listener
 from golf.io.limits import TOTAL_BYTES
 from golf.io.run_directory import ARTIFACT, RunFiles
-from golf.kernels.attention import choose_attention
 from golf.resume.checkpointer import NoCheckpointer
 from golf.runtime import dist
-from golf.runtime.device import peak_memory, pick_device, reset_peak_memory
+from golf.runtime.device import peak_memory, reset_peak_memory
 from golf.stages.evaluate import Evaluate
 from golf.stages.quantize import Quantize
 from golf.stages.stage import Stage, StageContext
@@ -57,7 +56,7 @@ class Log(Listener):
 def main(config: dict[str, Any], script: str) -> None:
     """Train, quantize and evaluate as `config` says, or evaluate an artifact alone; under torchrun on every rank.
 
-    config: of the groups that stages build, and the root keys seed, device, attention and threads; `script` is the file
+    config: of the groups that stages build, and the root key seed; `script` is the file
     that is run. Writes seed<seed>/ with checkpoint and artifact, and train_seed<seed>.log (or evaluate.log) with the
     script's SHA-256, the configuration, every curve point, the artifact's SHA-256 and the scores.
     """
@@ -106,8 +105,8 @@ def run(
     config: Mapping[str, Any], files: RunFiles, stages: tuple[type[Stage], ...], room: int, events: Listener
 ) -> dict[str, Any]:
     """Run the stages, with `room` bytes for the artifact; the result of each by name."""
-    device = pick_device(config["device"], config["threads"])
-    attention, attend = choose_attention(config["attention"], device)
+    backend = build(config["compute"])
+    device = backend.device
     dataset = build(config["data"]).open(events)
     tokenizer = {"sha256": sha256(dataset.tokenizer)}
     tokens = dataset.validation(config["model"]["seq_len"])
@@ -115,7 +114,7 @@ def run(
     account = Accountant(dataset.tokenizer).of_stream(tokens, stream.target_bytes)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     files_of = {"train": len(dataset.train_files), "val": [sha256(file) for file in dataset.val_files]}
-    events.event("machine", device=name, ranks=dist.world_size(), torch=torch.__version__, attention=attention)
+    events.event("machine", device=name, ranks=dist.world_size(), torch=torch.__version__, **backend.names)
     told = {"targets": stream.num_targets, "tokenizer": tokenizer["sha256"], "account": account}
     events.event("data", **files_of, **told)
     context = StageContext(
@@ -125,8 +124,7 @@ def run(
         dataset=dataset,
         data_digests={"tokenizer": tokenizer},
         stream=stream,
-        device=device,
-        attend=attend,
+        backend=backend,
         probe=None,
         room=room,
         events=events,

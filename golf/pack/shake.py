@@ -20,28 +20,17 @@ def shaken(
     roots: Iterable[str],
     names: Iterable[str],
     off: Iterable[str] = (),
-    settled: Mapping[str, Mapping[str, object]] | None = None,
 ) -> dict[str, str]:
     """The modules that a program needs, with what it needs of them.
 
     sources: by module, without annotations of variables and parameters. main, roots: modules that are imported.
     names: that nobody mentions and that are reached all the same. off: functions and methods that do nothing and answer
-    no: a line that calls one is left out, and so is what is done if it answers yes. settled: by dataclass
-    (module.Class), what its fields will be; tests that this answers are left out.
+    no: a line that calls one is left out, and so is what is done if it answers yes.
     """
     trees = {module: ast.parse(source) for module, source in sources.items()}
     offered = {module: _offered(tree) for module, tree in trees.items()}
     for tree in trees.values():
         _Words(set(off)).visit(tree)
-    for target, values in (settled or {}).items():
-        module, _, name = target.rpartition(".")
-        for node in trees[module].body:
-            if (
-                isinstance(node, ast.ClassDef)
-                and node.name == name
-                and "dataclass" in ast.dump(ast.Tuple(node.decorator_list))
-            ):
-                _Settled(values).visit(node)
     texts: dict[str, str] = {}
     while texts != (texts := {module: ast.unparse(tree) for module, tree in trees.items()}):
         trees = {module: trees[module] for module in sorted(_imported(trees, {main, *roots}))}
@@ -49,46 +38,7 @@ def shaken(
         for module, tree in trees.items():
             _Dead(module, live).visit(tree)
             _drop_imports(tree, offered[module] & live)
-        unlooked = _Unlooked(trees.values())
-        for tree in trees.values():
-            unlooked.visit(tree)
     return texts
-
-
-class _Settled(ast.NodeTransformer):
-    """Takes, in a class whose attributes are known, the way that its tests of them will go."""
-
-    def __init__(self, values: Mapping[str, object]):
-        self.values = values
-
-    def visit_If(self, node: ast.If) -> ast.If | list[ast.stmt]:
-        self.generic_visit(node)
-        answer = self._answer(node.test)
-        return node if answer is None else node.body if answer else node.orelse
-
-    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
-        self.generic_visit(node)
-        answer = self._answer(node.test)
-        return node if answer is None else node.body if answer else node.orelse
-
-    def _answer(self, test: ast.expr) -> bool | None:
-        """What a test of attributes alone, or with others, will answer; None if that depends."""
-        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-            answers = [self._answer(part) for part in test.values]
-            return False if False in answers else True if all(answers) else None
-        if isinstance(test, ast.Compare):
-            operator, other = test.ops[0], test.comparators[0]
-            if isinstance(operator, ast.Is | ast.IsNot) and isinstance(other, ast.Constant) and other.value is None:
-                field = self._field(test.left)
-                return None if field is None else (self.values[field] is None) == isinstance(operator, ast.Is)
-        field = self._field(test)
-        return None if field is None else bool(self.values[field])
-
-    def _field(self, node: ast.expr) -> str | None:
-        """The field, if the expression is one that is known."""
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
-            return node.attr if node.attr in self.values else None
-        return None
 
 
 class _Words(ast.NodeTransformer):
@@ -220,21 +170,6 @@ def _is_pure(value: ast.expr) -> bool:
     if isinstance(value, PURE):
         return all(_is_pure(part) for part in ast.iter_child_nodes(value) if isinstance(part, ast.expr))
     return False
-
-
-class _Unlooked(ast.NodeTransformer):
-    """Drops values of attributes that nothing reads, of those that begin with an underscore."""
-
-    def __init__(self, trees: Iterable[ast.Module]):
-        parts = (part for tree in trees for part in ast.walk(tree))
-        self.read = {part.attr for part in parts if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Load)}
-
-    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
-        return ast.Pass() if all(map(self._is_unread, node.targets)) and _is_pure(node.value) else node
-
-    def _is_unread(self, target: ast.expr) -> bool:
-        name = target.attr if isinstance(target, ast.Attribute) else ""
-        return name.startswith("_") and not name.endswith("__") and name not in self.read
 
 
 class _Dead(ast.NodeTransformer):

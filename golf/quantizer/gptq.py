@@ -10,7 +10,7 @@ from golf.data.loader import Loader
 from golf.errors import Diverged, require
 from golf.events import Listener
 from golf.io.artifact import State
-from golf.kernels.choose import Choice, Kernels, choose_kernels
+from golf.kernels.interface import Kernels
 from golf.model.gpt import GPT
 from golf.quantizer.hessian import collect_hessians
 from golf.quantizer.quantizer import SDClipQuantizer
@@ -24,7 +24,6 @@ class GPTQ(SDClipQuantizer):
     calibration_tokens: int
     block_size: int
     damping: float
-    kernels: Choice
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,9 +64,8 @@ class GPTQ(SDClipQuantizer):
         }
         return state
 
-    def codes(self, weight: Tensor, scale: Tensor, bits: int, hessian: Tensor | None) -> Tensor:
+    def codes(self, weight: Tensor, scale: Tensor, bits: int, hessian: Tensor | None, kernels: Kernels) -> Tensor:
         assert hessian is not None  # see calibrate
-        _, kernels = choose_kernels(self.kernels, weight.device.type)
         codes, self._damping_of[id(hessian)] = gptq_codes(
             weight, hessian, scale, bits, self.block_size, self.damping, kernels
         )

@@ -1,6 +1,6 @@
 """Hessians of the layers' inputs over calibration batches (spec: Quantization)."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from golf.data.loader import Loader
 from golf.events import Listener
-from golf.kernels.choose import Kernels
+from golf.kernels.interface import Kernels
 from golf.model.gpt import GPT
 from golf.runtime import dist
 from golf.runtime.device import autocast
@@ -38,7 +38,7 @@ class _Watched:
         names = tuple(self.names[id(weight)] for weight in weights)
         self.sums[names] = self.sums[names].add_(gram) if names in self.sums else gram
 
-    def heads(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *rest: Tensor) -> Any:
+    def heads(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *rest: Any) -> Any:
         self.meet(x, q, k, v)
         return self.kernels.heads(x, q, k, v, *rest)
 
@@ -67,12 +67,15 @@ def collect_hessians(
         if isinstance(module, nn.Linear | nn.Embedding)
     }
     device = model.tok_emb.weight.device
-    watched = _Watched(model.kernels_on(device), names)
+    kernels = model.kernels
+    watched = _Watched(kernels, names)
+    model.set_kernels(cast(Kernels, watched))  # it has all of their functions
     for i in range(dist.rank(), batches, dist.world_size()):
         ids, _ = loader.batch(batch_tokens // model.seq_len)
         with autocast(device):
-            watched.meet(model.hidden(ids.to(device), kernels=watched), model.tok_emb.weight)
+            watched.meet(model.hidden(ids.to(device)), model.tok_emb.weight)
         events.progress("calibrate", i + 1, batches)
+    model.set_kernels(kernels)
     dist.all_reduce_sum(list(watched.sums.values()))
     means = {names: total / batches for names, total in watched.sums.items()}
     require_finite({f"the Hessian of {' and '.join(names)}": mean for names, mean in means.items()}, TRAINED_TOO_FAST)

@@ -13,6 +13,7 @@ from golf.data.loader import Loader
 from golf.errors import Diverged, require
 from golf.events import Listener
 from golf.io.artifact import Quantized, State
+from golf.kernels.interface import Kernels
 from golf.kernels.rounding import largest_code
 from golf.model.gpt import GPT
 from golf.runtime import dist
@@ -92,7 +93,7 @@ class SDClipQuantizer(Quantizer):
             scale = row_scales(weight, bits, clip)
             require_finite({f"the float16 scale of {name}": scale}, TRAINED_TOO_FAST)
             try:
-                codes = self.codes(weight, scale.float(), bits, hessians.get(name))
+                codes = self.codes(weight, scale.float(), bits, hessians.get(name), model.kernels)
             except Diverged as error:
                 raise Diverged(f"{name}: {error}") from error
             require_finite({f"the codes of {name}": codes}, TRAINED_TOO_FAST)
@@ -136,5 +137,5 @@ class SDClipQuantizer(Quantizer):
         return {}
 
     @abstractmethod
-    def codes(self, weight: Tensor, scale: Tensor, bits: int, hessian: Tensor | None) -> Tensor:
+    def codes(self, weight: Tensor, scale: Tensor, bits: int, hessian: Tensor | None, kernels: Kernels) -> Tensor:
         """Integer codes of weight (rows, cols) at row steps scale (rows,)."""

@@ -34,11 +34,11 @@ def with_model_of(
         few = not isinstance(claimed, int) or claimed <= len(shapes)
         require(few, f"{path}: claims model.{key}={claimed}, with {len(shapes)} tensors")
     ours = config["model"]
-    # A class that a file names is never built unless the configuration names it too; and by what kernels a model is
-    # computed is no part of it.
-    kept = [key for key in ours if key in ("_target_", "kernels") or {"model", f"model.{key}"} & overridden]
+    theirs.pop("kernels", None)  # of files written when kernels were part of a model
+    # A class that a file names is never built unless the configuration names it too.
+    kept = [key for key in ours if key == "_target_" or {"model", f"model.{key}"} & overridden]
     model = {**theirs, **{key: ours[key] for key in kept}}
-    changed = [f"model.{key}={model[key]}" for key in kept if key != "kernels" and model[key] != theirs.get(key)]
+    changed = [f"model.{key}={model[key]}" for key in kept if model[key] != theirs.get(key)]
     merged = {**config, "model": model}
     try:
         check(merged)

@@ -14,7 +14,8 @@ class Model(Protocol):
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
-    def kernels_on(self, device: torch.device) -> Any: ...
+    @property
+    def kernels(self) -> Any: ...
 
 
 class CudaGraphed:
@@ -38,7 +39,7 @@ class CudaGraphed:
         return self.function(self.model, *inputs)
 
     def is_captured(self) -> bool:
-        return self.device.type == "cuda" and not self.model.kernels_on(self.device).COMPILED
+        return self.device.type == "cuda" and not self.model.kernels.COMPILED
 
     def _replay(self, inputs: tuple[Tensor, ...]) -> Any:
         kind = (self._place(), *[(tensor.shape, tensor.dtype) for tensor in inputs])

@@ -20,11 +20,11 @@ def pick_device(name: str, threads: int | None) -> torch.device:
 
     Raises UserError if `cuda` is asked for and there is none, or fewer than ranks on this host.
     """
-    require(threads is None or threads > 0, f"threads={threads} must be at least 1, or null")
+    require(threads is None or threads > 0, f"compute.threads={threads} must be at least 1, or null")
     torch.set_num_threads(threads or max(ALL_THREADS // dist.local_world_size(), 1))
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cuda" and not gpus:
-        raise UserError("device=cuda, but PyTorch sees no CUDA device; use device=cpu or device=auto")
+        raise UserError("compute.device=cuda, but PyTorch sees no CUDA device; use compute.device=auto")
     if name == "cpu" or not gpus:
         return torch.device("cpu")
     ranks = dist.local_world_size()

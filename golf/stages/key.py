@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 from golf.build import module_of
-from golf.kernels.attention import own_module
+from golf.kernels.backend import own_modules
 from golf.utils.import_closure import closure
 
 if TYPE_CHECKING:  # stages are what this is about; they do not know their keys
@@ -32,11 +32,11 @@ def stage_key(
         "inputs": dict(inputs),
         "more": dict(more),
         "data": facts["data"],
-        "code": code_digest(stage, config, own_module(facts["attention"])),
+        "code": code_digest(stage, config, own_modules(facts)),
         "device": facts["device"]["name"],
         "ranks": facts["ranks"],
         "attention": facts["attention"],
-        "kernels": {group: name for group, name in facts["kernels"].items() if group in stage.groups},
+        "kernels": facts["kernels"],
         "torch": facts["versions"]["torch"],
     }
     return _digest(depends)

@@ -17,7 +17,7 @@ from golf.evaluation.stream import Score, Stream
 from golf.events import Listener
 from golf.io.artifact import Artifact, read_artifact
 from golf.io.run_directory import ARTIFACT, RunFiles
-from golf.kernels.attention import Attend
+from golf.kernels.backend import Backend
 from golf.model.gpt import GPT
 from golf.resume.checkpointer import NoCheckpointer
 from golf.runtime import dist
@@ -28,7 +28,7 @@ class StageContext:
     """What a stage works with.
 
     `choices` are the options of the config groups; `stream` is the validation stream, on `device`; `data_digests` is
-    what Dataset.digests returned; `attend` is the implementation of attention; `probe` tries a model while it is
+    what Dataset.digests returned; `backend` computes; `probe` tries a model while it is
     scored; `room` is how many bytes the code leaves for the artifact.
     """
 
@@ -38,12 +38,15 @@ class StageContext:
     dataset: Dataset
     data_digests: Mapping[str, Any]
     stream: Stream
-    device: torch.device
-    attend: Attend
+    backend: Backend
     probe: MakeProbe | None
     room: int
     events: Listener
     checkpointer: NoCheckpointer
+
+    @property
+    def device(self) -> torch.device:
+        return self.backend.device
 
     def build(self, group: str, *inputs: Any) -> Any:
         """The component that the configuration names for a group."""
@@ -59,11 +62,11 @@ class StageContext:
     def model_shape(self) -> GPT:
         """The configured model without memory for its weights: for checks."""
         with torch.device("meta"):
-            return self.build("model", self.attend)
+            return self.build("model", self.backend)
 
     def new_model(self) -> GPT:
         """The configured model on the device, at its initial weights."""
-        return self.build("model", self.attend).to(self.device)
+        return self.build("model", self.backend).to(self.device)
 
     def read_artifact(self) -> Artifact:
         """The artifact to score."""

@@ -20,6 +20,9 @@ class Train(Stage):
     groups = ("seed", "data", "model", "optimizer", "trainer", "evaluation")
     when_out_of_memory = ("raise trainer.micro_batches", "lower evaluation.batch_tokens")
 
+    def depends(self, context: StageContext) -> dict[str, Any]:
+        return {"compile": context.backend.compile, "deterministic": context.backend.deterministic}
+
     def check(self, context: StageContext) -> None:
         context.build("trainer").check(context.config["model"]["seq_len"])
         context.build("optimizer", context.model_shape())
@@ -34,9 +37,12 @@ class Train(Stage):
         torch.manual_seed(context.config["seed"])
         model = context.new_model()
         optimizer = context.build("optimizer", model)
-        trained = context.build("trainer").train(
-            model, optimizer, context.loader(), validate, context.events, context.checkpointer
-        )
+        if context.backend.compile:
+            model.compile(dynamic=False)
+        with context.backend.determinism():
+            trained = context.build("trainer").train(
+                model, optimizer, context.loader(), validate, context.events, context.checkpointer
+            )
         checkpoint: Checkpoint = {
             "model": context.config["model"],
             "tokenizer_sha256": context.data_digests["tokenizer"]["sha256"],

@@ -50,12 +50,12 @@ def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, 
             require(stage in run.records, f"{run.directory}: the record of {stage}, which made its score, is gone")
     config = read_config(runs[0].directory)
     config |= {group: runs[0].config[group] for group in (*GROUPS, "data", "seed")}  # of what made the score
-    data = runs[0].results["provenance"]["data"]
-    script = pack(config, data)
+    provenance = runs[0].results["provenance"]
+    script = pack(config, provenance)
     seeds = [Seed(run, _log(logs, seed)) for seed, run in sorted(by_seed.items())]
     _check_artifact(logs, seeds[0])
     verdict = audit(seeds, digest(script))
-    packed = packed_config(config, data)
+    packed = packed_config(config, provenance)
     told = Told(about, {seed.seed: seed.figures for seed in seeds}, seeds[0].machine, verdict, changes(packed))
     write_folder(folder, told, script, packed, seeds)
     _print(verdict, folder, logs, seeds)

@@ -19,7 +19,7 @@ from golf.resume.checkpointer import NoCheckpointer
 from golf.runtime import dist, gradients
 from golf.runtime.clock import Clock, lr_scale
 from golf.runtime.cuda_graph import CudaGraphed
-from golf.runtime.device import autocast, deterministic
+from golf.runtime.device import autocast
 from golf.runtime.finite import TRAINED_TOO_FAST
 from golf.runtime.finite_check import FiniteCheck, NoFiniteCheck
 from golf.train.ema import EMA
@@ -45,9 +45,7 @@ class Trainer:
     A step takes `batch_tokens` in `micro_batches` parts, which are dealt to the ranks. Depth recurrence is switched on
     at progress `recurrence_start`; the learning rate falls over the last `warmdown` of the progress. `ema` is the decay
     of the average or null. A curve point is emitted every `log_every` steps, a validation every `validate_every` (or
-    never). Before the clock starts, `warmup_steps` steps in each layer order are taken and undone. `compile` lets
-    torch.compile compile the model, where its kernels are the plain ones; `deterministic` takes the kernels that give
-    the same on every run, where there is a choice.
+    never). Before the clock starts, `warmup_steps` steps in each layer order are taken and undone.
     """
 
     steps: int
@@ -62,8 +60,6 @@ class Trainer:
     log_every: int
     validate_every: int | None
     warmup_steps: int
-    compile: bool
-    deterministic: bool
 
     def check(self, seq_len: int) -> None:
         """Raise UserError for values that are out of range or cannot work together."""
@@ -113,20 +109,6 @@ class Trainer:
 
         Raises Diverged where a weight, a gradient or the loss is not finite.
         """
-        if self.deterministic:
-            with deterministic():
-                return self._train(model, optimizer, loader, validate, events, checkpointer)
-        return self._train(model, optimizer, loader, validate, events, checkpointer)
-
-    def _train(
-        self,
-        model: GPT,
-        optimizer: Optimizer,
-        loader: Loader,
-        validate: Callable[[GPT], Score],
-        events: Listener,
-        checkpointer: NoCheckpointer,
-    ) -> Trained:
         parameters = list(optimizer.parameters())
         device = model.tok_emb.weight.device
         sequences = self.batch_tokens // self.micro_batches // model.seq_len
@@ -153,8 +135,6 @@ class Trainer:
             optimizer.zero_grad()
             return loss
 
-        if self.compile and model.kernels_on(device).COMPILED:
-            model.compile(dynamic=False)
         optimizer.zero_grad()
         if self.warmup_steps:
             with closing(Prefetched(loader.copy(), sequences, device)) as spare:

@@ -147,7 +147,7 @@ def test_a_ratio_says_how_many_times_better(unit: str, ratio: float) -> None:
         (["--repeats", "0"], "--repeats 0: must be at least 1"),
         (["experiment=tiny", "trainer.stepz=1"], "trainer.stepz"),
         (["experiment=tiny", "trainer.steps=many"], "trainer.steps: expected int"),
-        (["experiment=tiny", "device=cpu", "model.kernels=triton"], "model.kernels=triton needs a GPU"),
+        (["experiment=tiny", "compute.device=cpu", "compute.kernels=triton"], "compute.kernels=triton needs a GPU"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(

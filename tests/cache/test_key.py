@@ -7,7 +7,7 @@ from golf.stages.key import stage_key
 from golf.stages.train import Train
 from golf.utils import import_closure
 
-FACTS = {"data": {}, "device": {"name": "cpu"}, "ranks": 1, "kernels": {}, "versions": {"torch": "2"}}
+FACTS = {"data": {}, "device": {"name": "cpu"}, "ranks": 1, "kernels": "plain", "versions": {"torch": "2"}}
 
 
 @pytest.mark.parametrize(("attention", "differs"), [("hybrid", True), ("sdpa", False)])

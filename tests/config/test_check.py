@@ -73,9 +73,6 @@ GOOD: dict[str, Any] = {
     "stages": ["train", "evaluate"],
     "input": None,
     "overwrite": False,
-    "device": "auto",
-    "attention": "auto",
-    "threads": None,
 }
 
 
@@ -105,9 +102,9 @@ def test_a_good_configuration_passes() -> None:
     ("config", "message"),
     [
         # unknown
-        (changed("sed", 3), "sed: no such key; did you mean seed? (keys: attention, cache, codec, data"),
-        (changed("_target_", "x"), "_target_: no such key (keys: attention"),
-        (changed("zzz", 3), "zzz: no such key (keys: attention"),
+        (changed("sed", 3), "sed: no such key; did you mean seed? (keys: cache, codec, compute, data"),
+        (changed("_target_", "x"), "_target_: no such key (keys: cache"),
+        (changed("zzz", 3), "zzz: no such key (keys: cache"),
         (
             changed("ttt.hash_embedd", True),
             "ttt.hash_embedd: no such key; did you mean hash_embed? "
@@ -131,7 +128,6 @@ def test_a_good_configuration_passes() -> None:
         (changed("seed", 1.0), "seed: expected int, got 1.0"),
         (changed("stages", ["train", "foo"]), "stages: expected list of train, quantize or evaluate, got ['train', 'f"),
         (changed("stages", "train"), "stages: expected list of train"),
-        (changed("device", "gpu"), "device: expected auto, cpu or cuda, got 'gpu'"),
         (changed("ttt.epochs", "abc"), "ttt.epochs: expected int, got 'abc'"),
         (changed("ttt.epochs", None), "ttt.epochs: expected int, got null"),
         (changed("ttt.lr", "abc"), "ttt.lr: expected float or null, got 'abc'"),

@@ -7,6 +7,7 @@ from golf.app import plain
 from golf.paths import config_dir
 
 RECORD = {
+    "compute": {"_target_": "golf.kernels.compute.Compute", "attention": "sdpa", "kernels": "plain"},
     "model": {
         "_target_": "golf.model.gpt.GPT",
         "vocab_size": 8192,
@@ -31,7 +32,6 @@ RECORD = {
         "embed_init_std": 0.005,
         "embed_dtype": "bfloat16",
         "residual_dtype": "embedding",
-        "kernels": "plain",
     },
     "optimizer": {
         "_target_": "golf.optim.muon_adamw.MuonAdamW",
@@ -74,7 +74,6 @@ RECORD = {
         "calibration_tokens": 98_304,
         "block_size": 128,
         "damping": 0.01,
-        "kernels": "plain",
     },
     "codec": {"_target_": "golf.codec.brotli.Brotli", "quality": 11, "byte_shuffle": True},
     "evaluation": {"_target_": "golf.evaluation.sliding.Sliding", "stride": 64, "logits_dtype": "bfloat16"},
@@ -103,7 +102,8 @@ RECORD = {
 }
 # What does not change what is computed, or depends on the machine.
 FREE = {
-    "trainer": {"log_every", "validate_every", "compile", "deterministic"},
+    "compute": {"device", "threads", "compile", "deterministic"},
+    "trainer": {"log_every", "validate_every"},
     "codec": {"lgwin"},
     "evaluation": {"batch_tokens", "probes"},
     "data": {"path", "tokenizer"},

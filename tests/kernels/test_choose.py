@@ -5,16 +5,16 @@ import pytest
 import torch
 
 from golf.errors import UserError
-from golf.kernels import choose as choices
-from golf.kernels import plain
-from golf.kernels.choose import choose_kernels
+from golf.kernels.compute import choose_kernels
+
+CPU = torch.device("cpu")
 
 
 def test_the_cpu_has_the_plain_ones():
-    assert choose_kernels("auto", "cpu") == choose_kernels("plain", "cpu") == ("plain", plain)
+    assert choose_kernels("auto", CPU) == choose_kernels("plain", CPU) == "plain"
     for name in ("triton", "quack"):
-        with pytest.raises(UserError, match=f"kernels={name} needs a GPU; use kernels=auto"):
-            choose_kernels(name, "cpu")
+        with pytest.raises(UserError, match=f"compute.kernels={name} needs a GPU; or use compute.kernels=auto"):
+            choose_kernels(name, CPU)
 
 
 @pytest.mark.parametrize("cutlass", [None, "raise RuntimeError('No CTK flavor')"])
@@ -23,9 +23,11 @@ def test_quack_without_a_cutlass_is_one_line(monkeypatch, tmp_path, cutlass):
     if cutlass is not None:
         (tmp_path / "cutlass.py").write_text(cutlass)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(choices, "_missing", lambda name: None)  # as on a Hopper GPU
-    with pytest.raises(UserError, match=r"^kernels=quack is not installed \(No .*\): pip install 'golf\[hopper\]', or"):
-        choose_kernels("quack", "cuda")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    with pytest.raises(
+        UserError, match=r"kernels=quack is not installed \(No .*\): pip install 'golf\[hopper\]'; or use"
+    ):
+        choose_kernels("quack", torch.device("cuda"))
 
 
 def test_a_model_of_plain_kernels_is_one_graph():

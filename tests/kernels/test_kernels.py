@@ -1,13 +1,16 @@
 """Each Triton kernel against its plain twin, forward and backward: in float32 by Triton's interpreter on the CPU; on a
 GPU compiled, and in bfloat16 against the twin in float32."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from torch import Tensor
 
 from golf.errors import UserError
 from golf.kernels import plain
-from golf.kernels.choose import choose_kernels
+from golf.kernels.backend import kernels_module
+from golf.kernels.compute import choose_kernels
 from golf.kernels.residual import Skip
 from golf.kernels.rotary import rotary_tables
 
@@ -21,7 +24,7 @@ TYPES = [
     torch.float32,
     torch.bfloat16 if DEVICE == "cuda" else torch.float16,
 ]  # the interpreter rounds others its own way
-# Of the largest entry: what float32 sums round, and what one rounding of bfloat16 each way does.
+# Of the largest entry: what float32 sums round, and what one rounding of bfloat16 per_query_head way does.
 BOUND = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 5e-3}
 
 
@@ -48,10 +51,10 @@ def agree(
         assert (found.float() - right).abs().max() <= BOUND[dtype] * right.abs().max() + 1e-7
 
 
-def heads(module, own: dict[str, Tensor], tables: tuple[Tensor, Tensor], each: bool) -> list[Tensor]:
-    """Of either twin k and v for each query head, if `each`: one gives them as they are."""
-    q, k, v, again = module.heads(*own.values(), *tables, each)
-    if each:
+def heads(module, own: dict[str, Tensor], tables: tuple[Tensor, Tensor], per_query_head: bool) -> list[Tensor]:
+    """Of either twin k and v for per_query_head query head, if `per_query_head`: one gives them as they are."""
+    q, k, v, again = module.heads(*own.values(), *tables, per_query_head)
+    if per_query_head:
         group = q.size(2) // again.size(2)
         k, v = (t if t.dim() == 5 else t.unsqueeze(3).expand(-1, -1, -1, group, -1) for t in (k, v))
     return [q, k, v, again]
@@ -101,14 +104,14 @@ def test_residual(parts, want_total, width, dtype):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("each", [False, True])
+@pytest.mark.parametrize("per_query_head", [False, True])
 @pytest.mark.parametrize(("heads", "kv_heads", "size"), [(8, 4, 64), (6, 2, 24), (2, 2, 16)])
-def test_heads(heads, kv_heads, size, each, dtype):
+def test_heads(heads, kv_heads, size, per_query_head, dtype):
     width, length = 48, 70
     shapes = {"x": (2, length, width), "q": (heads * size, width), "k": (kv_heads * size, width)}
     shapes |= {"v": (kv_heads * size, width), "gain": (heads,)}
     tables = rotary_tables(length, 8, 10000.0, length, torch.device(DEVICE))
-    agree("heads", draw(**shapes), dtype, vectors=("gain",), tables=tables, each=each)
+    agree("heads", draw(**shapes), dtype, vectors=("gain",), tables=tables, per_query_head=per_query_head)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -129,7 +132,7 @@ def test_mlp(name, rows, width, hidden, dtype):
     kernels = fused
     if name == "quack":
         try:
-            _, kernels = choose_kernels(name, DEVICE)
+            kernels = import_module(kernels_module(choose_kernels(name, torch.device(DEVICE))))
         except UserError as missing:
             pytest.skip(str(missing))
     shapes = {"x": (1, rows, width), "fc": (hidden, width), "proj": (width, hidden), "scale": (width,)}

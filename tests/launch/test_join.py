@@ -17,7 +17,7 @@ from golf.launch import torchrun
 from golf.launch.heartbeat import Heartbeat
 from golf.launch.join import Meeting
 
-GOLF = [sys.executable, "-m", "golf", "experiment=tiny", "device=cpu", "launch.join_timeout=60"]
+GOLF = [sys.executable, "-m", "golf", "experiment=tiny", "compute.device=cpu", "launch.join_timeout=60"]
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ def test_skips(recurrent, gated):
     assert [i for i, _, _ in calls] == encoder + decoder
     stack = [output for _, _, output in calls[: len(encoder)]]
     before = None
-    for n, (_, (_, terms, _, _, _, *skip), output) in enumerate(calls):
+    for n, (_, (terms, _, _, _, *skip), output) in enumerate(calls):
         if before is not None:
             torch.testing.assert_close(sum(terms), before)
         before = output

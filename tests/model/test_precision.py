@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from golf.errors import UserError
-from golf.kernels.attention import INSTALL, choose_attention, sdpa
+from golf.kernels.attention import INSTALL, choose_attention, load_attention, sdpa
 from golf.ttt.hash_embed import HashEmbedding
+
+CPU = torch.device("cpu")
 
 IDS = torch.from_numpy(golden.load("forward")["input_ids"])
 
@@ -56,13 +58,13 @@ def test_a_bfloat16_embedding_works_without_autocast():
 
 
 def test_auto_takes_what_works():
-    assert choose_attention("auto", torch.device("cpu")) == ("sdpa", sdpa)
+    assert load_attention(choose_attention("auto", CPU), CPU) is sdpa
 
 
 @pytest.mark.parametrize("name", ["fa3", "fa2", "fa4"])
 def test_flash_attention_needs_a_gpu(name):
-    with pytest.raises(UserError, match=f"attention={name} needs a GPU"):
-        choose_attention(name, torch.device("cpu"))
+    with pytest.raises(UserError, match=f"compute.attention={name} needs a GPU"):
+        load_attention(name, CPU)
 
 
 @pytest.mark.parametrize("name", [name for name in INSTALL if name != "fa3"])
@@ -70,9 +72,11 @@ def test_flash_attention_that_is_broken_is_one_line(name, monkeypatch, tmp_path)
     (tmp_path / "flash_attn").mkdir()
     (tmp_path / "flash_attn" / "__init__.py").write_text("raise RuntimeError('No CTK flavor')")
     monkeypatch.syspath_prepend(tmp_path)
-    message = f"attention={name} is not installed (No CTK flavor): {INSTALL[name]}, or use attention=auto"
+    message = (
+        f"compute.attention={name} is not installed (No CTK flavor): {INSTALL[name]}, or use compute.attention=auto"
+    )
     with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
-        choose_attention(name, torch.device("cuda"))
+        load_attention(name, torch.device("cuda"))
 
 
 def test_sdpa_is_causal_grouped_attention():

@@ -27,6 +27,7 @@ DIGESTS = {
     "train": [{"file": f"fineweb_train_{i:06d}.bin"} for i in range(128)],
     "val": [{"file": "fineweb_val_000000.bin"}],
 }
+MADE = {"data": DIGESTS, "attention": "sdpa", "kernels": "plain"}
 
 # Outputs and gradients of both kinds of kernels that a script holds: with constants of a module, helpers and classes.
 BOTH_KERNELS = """\
@@ -75,7 +76,7 @@ def framework(tmp_path_factory) -> tuple[Path, dict]:
 def script(framework, alone, tmp_path_factory) -> Path:
     """A folder in which the script has run."""
     folder = tmp_path_factory.mktemp("script")
-    (folder / "train_gpt.py").write_bytes(pack(composed(*TINY), framework[1]["provenance"]["data"]))
+    (folder / "train_gpt.py").write_bytes(pack(composed(*TINY), framework[1]["provenance"]))
     done = run_script(alone, folder, "--data", DATA)
     assert done.returncode == 0, done.stderr
     assert done.stdout == (folder / "train_seed1337.log").read_text()
@@ -93,7 +94,7 @@ def curve(pairs, stage: str) -> list[dict]:
 
 
 def source(config) -> dict[str, str]:
-    return modules(packed_config(config, DIGESTS))
+    return modules(packed_config(config, MADE))
 
 
 def test_it_reproduces_the_framework_to_the_last_bit(framework, script):
@@ -212,18 +213,18 @@ def test_it_reads_no_environment_but_torchruns():
     assert {name for pair in asked for name in pair if name} == names
 
 
-def test_the_records_script_has_at_most_26000_bytes():
-    assert len(pack(composed("experiment=record"), DIGESTS)) <= 26_000
+def test_the_records_script_has_at_most_25500_bytes():
+    assert len(pack(composed("experiment=record"), MADE)) <= 25_500
 
 
 def test_shards_are_found_by_the_runs_own_patterns():
     config = composed("experiment=record", "data.train_glob=*_train_*.bin")
     digests = {**DIGESTS, "train": [{"file": "novels_train_0.bin"}, {"file": "web_train_0.bin"}]}
-    assert packed_config(config, digests)["data"]["train_glob"] == "*_train_*.bin"
+    assert packed_config(config, MADE | {"data": digests})["data"]["train_glob"] == "*_train_*.bin"
 
 
 def test_it_is_one_file_of_lzma_and_base85():
-    script = pack(composed("experiment=record"), DIGESTS)
+    script = pack(composed("experiment=record"), MADE)
     (payload,) = re.findall(rb"P=b'([^']*)'\n", script)
     program = lzma.decompress(b85decode(payload)).decode()
     assert "class GPT" in program
@@ -250,7 +251,7 @@ def test_it_holds_only_what_the_run_needs():
 
 def test_kernels_of_triton_travel_along(tmp_path):
     pytest.importorskip("triton")
-    packed = packed_config(composed("experiment=record", "model.kernels=auto"), DIGESTS)
+    packed = packed_config(composed("experiment=record", "compute=auto"), MADE | {"kernels": "triton"})
     start, _, _ = program(modules(packed), packed).rpartition("from golf.pack.script")
     (tmp_path / "train_gpt.py").write_text(start + BOTH_KERNELS)
     done = run_script(site(tmp_path / "site", (*REQUIREMENTS, "triton")), tmp_path, TRITON_INTERPRET="1")
@@ -270,7 +271,7 @@ def test_a_class_of_ones_own_travels_along(tmp_path, monkeypatch):
 
 def test_what_modules_import_is_found_in_their_text():
     """No syntax tree is made of them, which may be somebody else's."""
-    for one in modules(packed_config(composed("experiment=record", "model.kernels=auto"), DIGESTS)).values():
+    for one in modules(packed_config(composed("experiment=record", "compute=auto"), MADE)).values():
         nodes = [node for node in ast.walk(ast.parse(one)) if isinstance(node, ast.Import | ast.ImportFrom)]
         named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
         named += [str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)]

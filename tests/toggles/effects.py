@@ -23,7 +23,7 @@ from golf.paths import PACKAGE
 
 FIXTURE = PACKAGE / "data" / "fixture"
 
-USUAL = "experiment=tiny cache=off device=cpu"
+USUAL = "experiment=tiny cache=off compute.device=cpu"
 LENGTH = "trainer.steps=3 trainer.batch_tokens=256 trainer.micro_batches=1"  # the last step has recurrence
 UNCALIBRATED = f"{LENGTH} data.val_tokens=1025 evaluation.probes=1 ttt.chunk_tokens=512"  # two chunks
 QUICK = f"{UNCALIBRATED} quantizer.calibration_batches=1"
@@ -78,7 +78,7 @@ STDLIB = "data.vocab_size=1024 model.vocab_size=1024 data.corpus_bytes=200000 da
 # Of the big models all but the depth is that of the tiny one.
 WIDTHS = "model.seq_len=128 model.model_dim=32 model.embedding_dim=32 model.num_heads=2 model.num_kv_heads=1"
 WIDTHS += " model.vocab_size=320 model.rope_dims=8 model.mlp_mult=2.0"
-UNCOMPILED = f"{LENGTH} trainer.warmup_steps=0 trainer.compile=false"
+UNCOMPILED = f"{LENGTH} trainer.warmup_steps=0 compute.compile=false"
 
 ON_GPUS = "tests/test_gpu.py::test_attention_agrees_with_float32"
 ON_LAUNCHERS = "tests/sweep/test_launchers.py::test_a_failure_stops_no_other_job"
@@ -123,13 +123,16 @@ BOOLEANS = [
     Flip("model.skip_gates=false", {"kernels", *TRAINED, *CODES}),
     Flip("tracker.log_artifact=false", {"tracked"}, at=f"{QUICK} tracker=wandb tracker.mode=offline"),
     Flip("overwrite=true", at=TRAIN, elsewhere="tests/test_identity.py::test_overwriting"),
-    Flip("trainer.compile=true", {"graphs", "kernels"}, at=TRAIN),
-    Flip("trainer.deterministic=true", {"kernels"}),
+    Flip("compute.compile=true", {"graphs", "kernels"}, at=TRAIN),
+    Flip("compute.deterministic=true", {"kernels"}),
     Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}),
     Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}, at=f"{UNCALIBRATED} quantizer=rtn"),
     Flip("ttt.hash_embed=false", {"code", *TTT}),
 ]
 OPTIONS = [
+    Flip("compute=deterministic compute.threads=1", {"kernels"}),
+    Flip("compute=fast", {"answer"}),
+    Flip("compute=plain compute.threads=1", at=TRAIN),
     Flip("cache=on cache.directory=relative", {"files"}),
     Flip("codec=brotli", {"artifact", "code"}),
     Flip("codec=lzma", {"artifact", "code"}),
@@ -178,27 +181,24 @@ OPTIONS = [
 ]
 # Keys that take one of a few names.
 NAMES = [
-    Flip("attention=fa2", {"answer"}, elsewhere=ON_GPUS),
-    Flip("attention=fa3", {"answer"}, elsewhere=ON_GPUS),
-    Flip("attention=fa4", {"answer"}, elsewhere=ON_GPUS),
-    Flip("attention=sdpa", at=TRAIN, elsewhere=ON_GPUS),  # which `auto` is on the CPU
+    Flip("compute.attention=fa2", {"answer"}, elsewhere=ON_GPUS),
+    Flip("compute.attention=fa3", {"answer"}, elsewhere=ON_GPUS),
+    Flip("compute.attention=fa4", {"answer"}, elsewhere=ON_GPUS),
+    Flip("compute.attention=sdpa", at=TRAIN, elsewhere=ON_GPUS),  # which `auto` is on the CPU
     # One process has all the shards in either order.
     Flip("data.order=record", at=TRAIN, elsewhere=ON_RANKS),
     Flip("data.order=record", at=f"{TRAIN} data=shards {SHARDS}", elsewhere=OPENED),
     Flip("data.order=record", at=f"{TRAIN} data=stdlib {STDLIB}", elsewhere=ON_RANKS),
-    Flip("device=cuda", {"answer"}),
+    Flip("compute.device=cuda", {"answer"}),
     Flip("evaluation.logits_dtype=bfloat16", {"sliding", *TTT}),
     Flip("launch.rdzv_backend=static", {"answer"}),
     Flip("model.embed_dtype=bfloat16", {"kernels", *TRAINED}, at=TRAIN),
-    Flip("model.kernels=plain", {"code"}),  # which `auto` is on the CPU
-    Flip("model.kernels=quack", {"answer"}),
-    Flip("model.kernels=triton", {"answer"}),
+    Flip("compute.kernels=plain", at=TRAIN),  # which `auto` is on the CPU
+    Flip("compute.kernels=quack", {"answer"}),
+    Flip("compute.kernels=triton", {"answer"}),
     # Without autocast, which only GPUs have, the stream is float32.
     Flip("model.residual_dtype=embedding", elsewhere="tests/model/test_precision.py::test_residual_stream"),
     Flip("optimizer.ns_dtype=float32", {"kernels", *TRAINED}, at=TRAIN),
-    Flip("quantizer.kernels=auto", {"code"}, at=f"{QUICK} model.kernels=plain"),
-    Flip("quantizer.kernels=quack", {"answer"}),
-    Flip("quantizer.kernels=triton", {"answer"}),
     Flip("tracker.mode=offline", {"files", "tracked"}, at=f"{QUICK} tracker=wandb"),
     Flip("tracker.mode=online", {"answer"}, at=f"{QUICK} tracker=wandb"),
     Flip("ttt.parameters=recurrent", TTT),
@@ -214,7 +214,7 @@ NOTHING = [
     Flip("model.num_loops=0", {"events", "kernels", *TRAINED}, at=TRAIN),
     Flip("model.parallel_start_layer=null", {"kernels", *TRAINED}, at=TRAIN),
     Flip("model.xsa_last_n=0", {"kernels", *TRAINED}, at=TRAIN),
-    Flip("threads=null", at=TRAIN, elsewhere="tests/test_pipeline.py::test_threads_are_those_of_this_run"),
+    Flip("compute.threads=null", at=TRAIN, elsewhere="tests/test_pipeline.py::test_threads_are_those_of_this_run"),
     Flip("trainer.budget_seconds=1e6", {"events", "kernels", "train lr_scale", *TRAINED}, at=TRAIN),
     Flip("trainer.ema=null", {"code", "kernels", *EMA, *CODES}),
     Flip("trainer.validate_every=1", {"kernels", "validate val_loss"}),

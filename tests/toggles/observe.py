@@ -77,7 +77,7 @@ def golf(directory: Path, *arguments: str) -> Observed:
 def _packed_modules(run: Path, results: Mapping[str, Any]) -> list[str]:
     """Names of the modules that a submission of the run needs."""
     config = yaml.safe_load((run / CONFIG).read_text())
-    return sorted(modules(packed_config(config, results["provenance"]["data"])))
+    return sorted(modules(packed_config(config, results["provenance"])))
 
 
 def changed(before: Observed, after: Observed) -> set[str]:

@@ -39,7 +39,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, .
 
 @pytest.mark.parametrize("flip", FLIPS, ids=lambda flip: flip.toggle)
 def test_a_flip_changes_what_it_declares(flip: Flip, observed: Callable[[tuple[str, ...]], Observed]) -> None:
-    if flip.toggle == "device=cuda" and torch.cuda.is_available():
+    if flip.toggle == "compute.device=cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     before, after = observed(flip.without), observed(flip.with_it)
     assert changed(before, after) == flip.changes
