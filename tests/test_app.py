@@ -65,7 +65,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(config_dir() / "config.yaml", path / "conf")
     files = {f"mine/{name}": dedent(text) for name, text in FILES.items()}
     files["conf/experiment/smoke.yaml"] = (config_dir() / "experiment" / "smoke.yaml").read_text()
-    for group, option in GROUPS.items():
+    for group, option in {"compute": "auto", **GROUPS}.items():
         files[f"conf/{group}/{option}.yaml"] = TOY
     for name, text in files.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def test_help_shows_groups_options_and_examples(toys: Path, tmp_path: Path) -> N
 def test_precedence_is_root_then_experiment_then_command_line(toys: Path, tmp_path: Path) -> None:
     shown = run(toys, tmp_path, "--cfg", "job", "experiment=good", "ttt.epochs=5")
     config = yaml.safe_load(shown.stdout)
-    assert (config["seed"], config["device"]) == (7, "auto")
+    assert (config["seed"], config["input"]) == (7, None)
     assert config["ttt"] == {"_target_": "toys.Toy", "epochs": 5, "hash_embed": True, "ema": 0.5}
     assert "hydra" not in config
     shown = run(toys, tmp_path, "--cfg", "job", "experiment=good", "ttt=score_first", "seed=8")

@@ -343,7 +343,19 @@ def test_choices_are_those_that_made_the_score(base, tmp_path):
     )
     assert again["choices"] == results["choices"] | {"ttt": "none", "evaluation": "record"}
     alone = run(tmp_path / "a", "stages=[evaluate]", f"input={directory / 'artifact.golf'}")
-    known = {"data", "codec", "evaluation", "ttt", "tracker", "launch", "sweep", "cache", "resume", "experiment"}
+    known = {
+        "compute",
+        "data",
+        "codec",
+        "evaluation",
+        "ttt",
+        "tracker",
+        "launch",
+        "sweep",
+        "cache",
+        "resume",
+        "experiment",
+    }
     assert {group for group, option in alone["choices"].items() if option is not None} == known
 
 
@@ -454,6 +466,5 @@ def test_a_score_that_is_not_finite(base, tmp_path):
 def test_by_what_kernels_a_model_is_computed_is_the_runs_to_say(tmp_path):
     run(tmp_path / "a", "compute.kernels=plain", "stages=[train]", "trainer.steps=1")
     results = run(tmp_path / "b", "stages=[quantize]", f"input={tmp_path / 'a'}")
-    assert yaml.safe_load((tmp_path / "b" / "config.yaml").read_text())["model"]["kernels"] == "auto"
-    by = "triton" if torch.cuda.is_available() else "plain"
-    assert results["provenance"]["kernels"] == {"model": by, "quantizer": by}
+    assert yaml.safe_load((tmp_path / "b" / "config.yaml").read_text())["compute"]["kernels"] == "auto"
+    assert (results["provenance"]["kernels"] == "plain") is not torch.cuda.is_available()

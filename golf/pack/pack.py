@@ -26,12 +26,15 @@ from golf.quantizer.quantizer import SDClipQuantizer
 from golf.runtime.cuda_graph import CudaGraphed
 from golf.runtime.finite_check import FiniteCheck, NoFiniteCheck
 from golf.utils.import_closure import closure, source_of
+from golf.utils.safe_path import is_sought
 
 GROUPS = ("model", "optimizer", "trainer", "quantizer", "codec", "evaluation", "ttt")
 MODULES = "modules.json"
 PATIENCE = 60.0  # seconds for another process that packs the same
-# What a script does without: where a number that is not finite first appeared, the framework has shown.
-NEVER = [part.__name__ for part in (NoFiniteCheck, FiniteCheck, FiniteCheck.look_at, FiniteCheck.require_finite)]
+# What a script does without: where a number that is not finite first appeared, the framework has shown; and nothing
+# starts it by `python -m golf`.
+CHECKS = (NoFiniteCheck, FiniteCheck, FiniteCheck.look_at, FiniteCheck.require_finite)
+NEVER = [part.__name__ for part in (is_sought, *CHECKS)]
 FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0}  # for text
 # Finds the modules M by their names. `get_source` is for whoever wants the text of a function, as Triton does; of a
 # file <name> nobody would ask for it. The end is golf.runtime.dist.leave's, for its reason; all is flushed by then.

@@ -19,7 +19,7 @@ def use_safe_path() -> None:
     os.environ["PYTHONSAFEPATH"] = "1"
     if not is_sought():
         return
-    package = os.path.dirname(__file__)
+    package = os.path.dirname(os.path.dirname(__file__))
     installed = PathFinder.find_spec(os.path.basename(package), sys.path[1:])
     if installed is not None and installed.origin and os.path.samefile(os.path.dirname(installed.origin), package):
         del sys.path[0]

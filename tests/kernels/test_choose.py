@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 def test_the_cpu_has_the_plain_ones():
     assert choose_kernels("auto", CPU) == choose_kernels("plain", CPU) == "plain"
     for name in ("triton", "quack"):
-        with pytest.raises(UserError, match=f"compute.kernels={name} needs a GPU; or use compute.kernels=auto"):
+        with pytest.raises(UserError, match=f"compute.kernels={name} needs a GPU; use compute.kernels=auto"):
             choose_kernels(name, CPU)
 
 
@@ -25,7 +25,7 @@ def test_quack_without_a_cutlass_is_one_line(monkeypatch, tmp_path, cutlass):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     with pytest.raises(
-        UserError, match=r"kernels=quack is not installed \(No .*\): pip install 'golf\[hopper\]'; or use"
+        UserError, match=r"kernels=quack is not installed \(No .*\): pip install 'golf\[hopper\]'; use"
     ):
         choose_kernels("quack", torch.device("cuda"))
 

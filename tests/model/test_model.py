@@ -307,8 +307,8 @@ def test_types_under_autocast(hashed):
         model.extra_embedding = HashEmbedding(64, 32)
     seen = set()
     for block in model.blocks:
-        block.register_forward_hook(lambda _, inputs, output: seen.update(x.dtype for x in (*inputs[1], *output[0])))
-        block.attn.register_forward_hook(lambda _, inputs, output: seen.update([inputs[1].dtype, output.dtype]))
+        block.register_forward_hook(lambda _, inputs, output: seen.update(x.dtype for x in (*inputs[0], *output[0])))
+        block.attn.register_forward_hook(lambda _, inputs, output: seen.update([inputs[0].dtype, output.dtype]))
     with torch.autocast("cpu", torch.bfloat16):
         logits = model.logits(model.hidden(tokens(16)))
     assert seen == {torch.bfloat16}

@@ -18,7 +18,7 @@ IDS = torch.from_numpy(golden.load("forward")["input_ids"])
 def stream_dtype(model) -> torch.dtype:
     """The type in which the residual stream enters the first block."""
     seen = []
-    hook = model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1][0].dtype))
+    hook = model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0].dtype))
     with torch.autocast("cpu", torch.bfloat16):
         model.hidden(IDS)
     hook.remove()

@@ -7,7 +7,6 @@ from textwrap import dedent
 
 import pytest
 
-from golf.pack.rename import renamed
 from golf.pack.shake import shaken
 
 MODULES = {
@@ -181,28 +180,6 @@ def test_members_are_reached_after_a_dot_or_within_their_class(shake_one):
         assert kept in small, kept
 
 
-def test_attributes_of_ones_own_that_nothing_reads_go(shake_one):
-    small = shake_one("""\
-        class Part:
-            def __init__(self, other):
-                self._unread = other.state
-                self._called = other.read()
-                self._counted = 0
-                self.public = other.state
-                other._unread = 5
-                self.__dunder__ = 7
-            def count(self):
-                self._counted += 1
-                return self._counted
-
-        def main(other):
-            return Part(other).count()
-        """)
-    assert "_unread" not in small
-    for kept in ("self._called = other.read()", "self._counted = 0", "self.public", "__dunder__"):
-        assert kept in small, kept
-
-
 def test_what_is_switched_off_or_abstract_goes(shake_one):
     text = """\
         from abc import ABC, abstractmethod
@@ -258,85 +235,3 @@ def test_a_module_keeps_what_it_offers_if_somebody_asks_for_it():
     small = shaken(sources, "shake_user", [], ["main"])
     assert small["shake_front"] == "from shake_back import asked"
     assert "unasked" not in small["shake_back"]
-
-
-def test_tests_of_settled_fields_go(shake_one, tmp_path):
-    text = dedent("""\
-        from dataclasses import dataclass
-
-        @dataclass
-        class Part:
-            on: bool
-            off: bool
-            never: int
-            steps: int
-            def work(self, ready):
-                said = ["on"] if self.on else ["unsaid"]
-                if self.never is not None and ready:
-                    said.append("not this")
-                if self.off:
-                    said.append("nor this")
-                elif ready:
-                    said.append("ready")
-                if self.steps:
-                    said.append("steps")
-                return said
-
-        class Other:
-            def __init__(self, on):
-                self.on = not on
-            def work(self):
-                return "kept" if self.on else "kept too"
-
-        def main():
-            return [Part(True, False, None, 3).work(True), Other(True).work()]
-        """)
-    (tmp_path / "shake_alone.py").write_text(text)
-    values = {"on": True, "off": False, "never": None, "steps": 3}
-    settled = {"shake_alone.Part": values, "shake_alone.Other": values}  # no dataclass: its attributes are its own
-    small = shaken({"shake_alone": text}, "shake_alone", [], ["main"], settled=settled)["shake_alone"]
-    for gone in ("unsaid", "not this", "nor this", "self.steps"):
-        assert gone not in small, gone
-    assert "kept too" in small
-    outcomes = []
-    for program in (text, small):
-        space: dict = {}
-        exec(program, space)
-        outcomes.append(space["main"]())
-    assert outcomes[0] == outcomes[1] == [["on", "ready", "steps"], "kept too"]
-
-
-def test_short_names_for_what_is_a_modules_own():
-    sources = {
-        "names_a": dedent("""\
-            from names_b import shared
-
-            LIMIT = 3
-            LOOKED_UP = 4
-
-            def _helper(step):
-                return step + LIMIT
-
-            def step_of(step):
-                return _helper(step)
-
-            class Thing:
-                def __init__(self):
-                    self._count = 1
-                    self.public = 2
-                def _add(self, other):
-                    return self._count + other._count + other.public + shared()
-            """),
-        "names_b": "def shared():\n    return 5\n\ndef _add():\n    return shared()\n",
-    }
-    short = renamed(sources, {"LOOKED_UP", "Thing", "step_of"})
-    for gone in ("LIMIT", "_helper", "_count"):
-        assert gone not in short["names_a"], gone
-    for kept in ("LOOKED_UP", "Thing", "step_of", "public", "shared", "_add", "step"):  # _add: another module's too
-        assert kept in short["names_a"], kept
-    space: dict = {}
-    program = short["names_a"].replace("from names_b import shared", "def shared():\n    return 5")
-    exec(program, space)
-    thing = space["Thing"]()
-    assert thing._add(thing) == 9
-    assert space["step_of"](1) == 4

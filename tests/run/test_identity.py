@@ -64,7 +64,15 @@ def test_another_configuration(there, overrides, other):
 
 
 def test_what_changes_no_result_makes_no_other_run(there):
-    run(there, *TRAIN, "compute.attention=sdpa", "compute.device=cpu", "resume=off", "quantizer=rtn", "launch.rdzv_timeout=60")
+    run(
+        there,
+        *TRAIN,
+        "compute.attention=sdpa",
+        "compute.device=cpu",
+        "resume=off",
+        "quantizer=rtn",
+        "launch.rdzv_timeout=60",
+    )
 
 
 def test_other_data(tmp_path):

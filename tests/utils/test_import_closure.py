@@ -7,6 +7,7 @@ import pytest
 
 from golf.build import module_of
 from golf.errors import UserError
+from golf.kernels.backend import own_modules
 from golf.utils.import_closure import closure, minified
 
 SOURCE = '''"""Module."""
@@ -75,9 +76,11 @@ def test_the_users_helpers_are_followed(tmp_path: Path, monkeypatch: pytest.Monk
     assert not any(name.startswith("mine_package") for name in sys.modules)
 
 
-def test_all_kernels_count_whichever_are_chosen() -> None:
-    found = closure({"golf.model.gpt"}, lambda module: module.startswith("golf."))
-    assert {"golf.kernels.heads", "golf.kernels.heads_triton", "golf.kernels.launch"} <= found.keys()
+def test_the_kernels_that_a_name_stands_for_count() -> None:
+    modules = own_modules({"attention": "sdpa", "kernels": "triton"})
+    found = closure(modules, lambda module: module.startswith("golf."))
+    assert {"golf.kernels.heads_triton", "golf.kernels.launch"} <= found.keys()
+    assert "golf.kernels.mlp_quack" not in found
 
 
 @pytest.mark.parametrize("name", ["_lzma", "no_such_module_at_all"])
