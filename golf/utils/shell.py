@@ -17,4 +17,8 @@ def quote(word: str | Path) -> str:
 def _escaped(character: str) -> str:
     if character.isprintable():
         return f"\\{character}" if character in "\\'" else character
-    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+    try:
+        encoded = os.fsencode(character)
+    except UnicodeEncodeError:  # half of a pair, as JSON may have it: no byte of a file's name
+        encoded = character.encode(errors="surrogatepass")
+    return "".join(f"\\x{byte:02x}" for byte in encoded)

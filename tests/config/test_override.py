@@ -43,6 +43,11 @@ def test_a_shell_takes_a_word_for_the_text_it_is():
     assert typed(" ".join(map(quote, texts))) == [os.fsencode(text) for text in texts]
 
 
+def test_half_of_a_surrogate_pair_is_quoted_too():
+    """As JSON may have it; no file's name has."""
+    assert quote("\ud800") == r"$'\xed\xa0\x80'"
+
+
 def test_a_plain_path_needs_no_quotes():
     path = "multirun/2026-11-23/10-15-00-2/seed-1-1f0c77a2"
     assert override("input", path) == f"input={path}"
