@@ -3,11 +3,9 @@
 import ast
 import hashlib
 import json
-import lzma
 import os
 import re
 import sys
-from base64 import b85encode
 from collections.abc import Mapping, Sequence
 from functools import cache
 from glob import escape
@@ -21,6 +19,7 @@ from golf.cache.entries import cached, user_cache
 from golf.errors import UserError
 from golf.kernels.backend import open_backend, own_modules
 from golf.pack import script
+from golf.pack.self_extracting import self_extracting
 from golf.pack.shake import shaken
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.runtime.cuda_graph import CudaGraphed
@@ -35,7 +34,6 @@ PATIENCE = 60.0  # seconds for another process that packs the same
 # starts it by `python -m golf`.
 CHECKS = (NoFiniteCheck, FiniteCheck, FiniteCheck.look_at, FiniteCheck.require_finite)
 NEVER = [part.__name__ for part in (is_sought, *CHECKS)]
-FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0}  # for text
 # Finds the modules M by their names. `get_source` is for whoever wants the text of a function, as Triton does; of a
 # file <name> nobody would ask for it. The end is golf.runtime.dist.leave's, for its reason; all is flushed by then.
 LOADER = """\
@@ -53,8 +51,6 @@ main(C,F)
 os._exit(0)
 """
 JSON_NAMES = "true,false,null=True,False,None"  # with them, JSON is Python: whoever verifies a script reads data only
-# The payload is on a line of its own: a traceback shows the line that runs it.
-SELF_EXTRACTING = b"import lzma,base64\nF=__file__\nP=b'%b'\nexec(lzma.decompress(base64.b85decode(P)))\n"
 
 
 def pack(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> bytes:
@@ -65,8 +61,7 @@ def pack(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> bytes:
     sentencepiece and the package of the codec.
     """
     packed = packed_config(config, provenance)
-    text = program(modules(packed), packed).encode()
-    return SELF_EXTRACTING % b85encode(lzma.compress(text, lzma.FORMAT_ALONE, filters=[FILTER]))
+    return self_extracting(program(modules(packed), packed))
 
 
 def program(sources: Mapping[str, str], packed: Mapping[str, Any]) -> str:

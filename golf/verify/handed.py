@@ -8,10 +8,11 @@ from typing import Any
 from golf.errors import require
 from golf.io.run_directory import ARTIFACT
 from golf.pack.script import asked_for
+from golf.pack.self_extracting import MAX_SCRIPT
 from golf.submit.evidence import ScriptLog, read_log
 from golf.submit.folder import COMPLIANCE, README, REQUIREMENTS, SCRIPT, SUBMISSION
 from golf.utils.reading import read_bytes, read_json, read_text
-from golf.verify.unpack import MAX_SCRIPT, unpack
+from golf.verify.unpack import unpack
 
 MAX_FILE = 1 << 28  # bytes: what is handed in has 16 MB
 MAX_TEXT = 1 << 20

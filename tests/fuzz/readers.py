@@ -2,7 +2,6 @@
 
 import json
 import lzma
-from base64 import b85encode
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
@@ -27,7 +26,8 @@ from golf.events import Listener
 from golf.io.artifact import read_artifact, write_artifact
 from golf.io.checkpoint import read_checkpoint
 from golf.io.run_directory import RunFiles
-from golf.pack.pack import FILTER, SELF_EXTRACTING, program
+from golf.pack.pack import program
+from golf.pack.self_extracting import FILTER, wrap
 from golf.report import tables
 from golf.report.baseline import RECORD, read_baseline
 from golf.report.flags import flags
@@ -367,7 +367,7 @@ def _script(made: Path, scratch: Path) -> Reader:
             return
         data = "\n".join([head, *lines]).encode(errors="surrogatepass")
         packed = lzma.compress(data, lzma.FORMAT_ALONE, filters=[{**FILTER, "preset": 0}])
-        put(path, SELF_EXTRACTING % b85encode(packed))
+        put(path, wrap(packed))
 
     return Reader(files, ("train_gpt.py",), _verify, seal=_seal_submission, damage=damage)
 

@@ -24,9 +24,7 @@ def test_quack_without_a_cutlass_is_one_line(monkeypatch, tmp_path, cutlass):
         (tmp_path / "cutlass.py").write_text(cutlass)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
-    with pytest.raises(
-        UserError, match=r"kernels=quack is not installed \(No .*\): pip install 'golf\[hopper\]'; use"
-    ):
+    with pytest.raises(UserError, match=r"kernels=quack is not installed \(No .*\): pip install 'golf\[hopper\]'; use"):
         choose_kernels("quack", torch.device("cuda"))
 
 

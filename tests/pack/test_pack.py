@@ -3,19 +3,20 @@
 import ast
 import hashlib
 import json
-import lzma
 import os
 import re
 import shutil
-from base64 import b85decode
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from runs import FEW, composed, run
 from submit.standalone import REQUIREMENTS, run_script, site
 
 from golf.data.shard import read_shard, write_shard
 from golf.pack.pack import modules, pack, packed_config, program
+from golf.pack.self_extracting import TAIL, extracted, self_extracting, wrap
 from golf.paths import PACKAGE
 from golf.submit.folder import imported
 from golf.tracker import jsonl
@@ -223,12 +224,25 @@ def test_shards_are_found_by_the_runs_own_patterns():
     assert packed_config(config, MADE | {"data": digests})["data"]["train_glob"] == "*_train_*.bin"
 
 
-def test_it_is_one_file_of_lzma_and_base85():
+def test_it_is_one_file_of_compressed_text():
     script = pack(composed("experiment=record"), MADE)
-    (payload,) = re.findall(rb"P=b'([^']*)'\n", script)
-    program = lzma.decompress(b85decode(payload)).decode()
-    assert "class GPT" in program
-    assert len(script) - len(payload) < 100
+    assert "class GPT" in extracted(script)
+    assert script.count(b"\n") == 5
+    assert script.decode("latin-1").encode("latin-1") == script
+
+
+@given(st.text())
+@example("\0\n\r'\\")
+def test_any_program_is_extracted_as_it_was(text):
+    assert extracted(self_extracting(text)) == text
+
+
+@given(st.binary())
+@example(bytes(range(256)))
+def test_a_literal_holds_any_bytes(payload):
+    names = {}
+    exec(compile(wrap(payload).removesuffix(TAIL) + b"'", "script", "exec"), {"__file__": "x"}, names)
+    assert names["P"].encode("latin-1") == payload
 
 
 def test_it_holds_only_what_the_run_needs():

@@ -7,7 +7,6 @@ import lzma
 import re
 import shutil
 import sys
-from base64 import b85encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from submit.tiny import DATA
 
-from golf.pack.pack import FILTER, SELF_EXTRACTING, program
+from golf.pack.pack import program
+from golf.pack.self_extracting import FILTER, HEAD, TAIL, self_extracting, wrap
 from golf.verify.__main__ import main
 from golf.verify.finding import Finding
 from golf.verify.unpack import unpack
@@ -244,8 +244,8 @@ def test_another_artifact(folder, tiny_submission):
     assert {"logs: artifacts", "artifact: bytes, evaluate", "artifact: tensors: tok_emb.weight"} <= set(found)
 
 
-def packed(text: str) -> bytes:
-    return SELF_EXTRACTING % b85encode(lzma.compress(text.encode(), lzma.FORMAT_ALONE, filters=[FILTER]))
+def compressed(text: str) -> bytes:
+    return lzma.compress(text.encode(), lzma.FORMAT_ALONE, filters=[FILTER])
 
 
 @pytest.mark.parametrize(
@@ -253,23 +253,14 @@ def packed(text: str) -> bytes:
     [
         (lambda script, text: script + b"open('ran', 'w')\n", "does more than to extract itself"),
         (lambda script, text: b"open('ran', 'w')\n" + script, "does more than to extract itself"),
-        (lambda script, text: packed(text + "open('ran', 'w')\n"), "does more than to load its modules"),
-        (lambda script, text: packed("open('ran', 'w')\n" + text), "holds no modules and configuration"),
-        (lambda script, text: packed(text.replace("C={", "C=[open('ran', 'w')] and {")), "holds no modules"),
-        (lambda script, text: packed("M=" + "[" * 10**5 + "\nC=1\n"), "holds no modules"),
-        (lambda script, text: SELF_EXTRACTING % b85encode(lzma.compress(text.encode())), "cannot be extracted"),
-        (lambda script, text: SELF_EXTRACTING % b"'+open('ran','w')+'", "cannot be extracted"),
+        (lambda script, text: self_extracting(text + "open('ran', 'w')\n"), "does more than to load its modules"),
+        (lambda script, text: self_extracting("open('ran', 'w')\n" + text), "holds no modules and configuration"),
+        (lambda script, text: self_extracting(text.replace("C={", "C=[open('ran', 'w')] and {")), "holds no modules"),
+        (lambda script, text: self_extracting("M=" + "[" * 10**5 + "\nC=1\n"), "holds no modules"),
+        (lambda script, text: wrap(lzma.compress(text.encode())), "cannot be extracted"),
+        (lambda script, text: HEAD + b"'+open('ran','w')+'" + TAIL, "does more than to extract itself"),
         (lambda script, text: script[: len(script) // 2], "does more than to extract itself"),
-        (
-            lambda script, text: (
-                SELF_EXTRACTING
-                % b85encode(
-                    lzma.compress(text.encode(), lzma.FORMAT_ALONE, filters=[FILTER])
-                    + lzma.compress(b"open('ran','w')", lzma.FORMAT_ALONE, filters=[FILTER])
-                )
-            ),
-            "holds more than one program",
-        ),
+        (lambda script, text: wrap(compressed(text) + compressed("open('ran','w')")), "holds more than one program"),
     ],
     ids=range(10),
 )
@@ -284,7 +275,7 @@ def test_a_script_that_does_something_else_is_found_and_not_run(folder, tmp_path
 
 
 def test_a_script_that_would_fill_the_memory(folder, monkeypatch):
-    monkeypatch.setattr("golf.verify.unpack.MAX_BYTES", 10_000)
+    monkeypatch.setattr("golf.pack.self_extracting.MAX_PROGRAM", 10_000)
     assert "at most 10,000 bytes" in failed(folder, ["train_gpt.py"])["train_gpt.py"]
 
 
@@ -293,7 +284,7 @@ def test_a_script_with_other_modules(folder):
     script = (folder / "train_gpt.py").read_bytes()
     sources, config = unpack(script)
     sources["golf.evaluation.stream"] += "\nprint('half of it')"
-    other = packed(program(sources, config))
+    other = self_extracting(program(sources, config))
     (folder / "train_gpt.py").write_bytes(other)
     for name in FILES[-2:]:
         forge(folder, name, hashlib.sha256(script).hexdigest(), hashlib.sha256(other).hexdigest())
@@ -307,7 +298,7 @@ def test_a_script_with_other_modules(folder):
 def test_a_script_with_another_configuration(folder):
     sources, config = unpack((folder / "train_gpt.py").read_bytes())
     config["optimizer"]["matrix_lr"] = 0.5
-    (folder / "train_gpt.py").write_bytes(packed(program(sources, config)))
+    (folder / "train_gpt.py").write_bytes(self_extracting(program(sources, config)))
     seal(folder)
     assert {"log 42: config: optimizer.matrix_lr", "log 1337: config: optimizer.matrix_lr"} <= set(failed(folder))
 
