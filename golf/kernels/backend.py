@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
+from types import SimpleNamespace
+from typing import cast
 
 import torch
 
@@ -30,7 +32,12 @@ class Backend:
         return deterministic() if self.deterministic else nullcontext()
 
 
-PLAIN = Backend(torch.device("cpu"), sdpa, plain, {}, compile=False, deterministic=False)
+def functions_of(module: Kernels) -> Kernels:
+    """What a module of kernels offers, apart from it: a model with the module itself could not be copied."""
+    return cast(Kernels, SimpleNamespace(**vars(module)))
+
+
+PLAIN = Backend(torch.device("cpu"), sdpa, functions_of(plain), {}, compile=False, deterministic=False)
 
 
 def open_backend(
@@ -41,7 +48,7 @@ def open_backend(
     Raises UserError if the device or the attention does not work on this machine.
     """
     where = pick_device(device, threads)
-    functions: Kernels = import_module(kernels_module(kernels))
+    functions = functions_of(import_module(kernels_module(kernels)))
     wanted = where.type == "cuda" if compile == "auto" else bool(compile)
     names = {"attention": attention, "kernels": kernels}
     return Backend(

@@ -36,12 +36,12 @@ class Recurrent(nn.Module):
         self.seq_len = SEQ_LEN
         self.extra_embedding: Callable[[Tensor], Tensor] | None = None
 
-    def hidden(self, ids: Tensor, only: Tensor | None = None) -> Tensor:
+    def hidden(self, ids: Tensor, positions: Tensor | None = None) -> Tensor:
         x = self.tok_emb(ids)
         if self.extra_embedding is not None:
             x = x + self.extra_embedding(ids)
         x = x.cumsum(1) / torch.arange(1, ids.size(1) + 1)[:, None]
-        return x if only is None else x.flatten(0, 1)[only]
+        return x if positions is None else x.flatten(0, 1)[positions]
 
     def logits(self, hidden: Tensor) -> Tensor:
         return hidden @ self.tok_emb.weight.T
@@ -256,8 +256,8 @@ def peek_in_the_embedding(model, ledger: Ledger) -> None:
 
 
 def look_at_all(model, ledger: Ledger) -> None:
-    def hidden(ids: Tensor, only: Tensor) -> Tensor:
-        return model.tok_emb(ids).mean(1, keepdim=True).expand(-1, ids.size(1), -1).flatten(0, 1)[only]
+    def hidden(ids: Tensor, positions: Tensor) -> Tensor:
+        return model.tok_emb(ids).mean(1, keepdim=True).expand(-1, ids.size(1), -1).flatten(0, 1)[positions]
 
     model.hidden = hidden
 
@@ -265,23 +265,25 @@ def look_at_all(model, ledger: Ledger) -> None:
 def look_at_other_windows(model, ledger: Ledger) -> None:
     """What the windows that are read together have in common, as of normalisation over a batch: some read later."""
     hidden = model.hidden
-    model.hidden = lambda ids, only: (hidden(ids) - hidden(ids).mean(0, keepdim=True)).flatten(0, 1)[only]
+    model.hidden = lambda ids, positions: (hidden(ids) - hidden(ids).mean(0, keepdim=True)).flatten(0, 1)[positions]
 
 
 def hide_behind_what_is_no_number(model, ledger: Ledger) -> None:
     """Looks at all, and spoils the losses that no window but the first scores."""
     look_at_all(model, ledger)
     peeking = model.hidden
-    model.hidden = lambda ids, only: torch.where(only[:, None] % ids.size(1) == 0, math.nan, peeking(ids, only))
+    model.hidden = lambda ids, positions: torch.where(
+        positions[:, None] % ids.size(1) == 0, math.nan, peeking(ids, positions)
+    )
 
 
 def give_no_number_for_what_is_changed(model, ledger: Ledger) -> None:
     """Knows the text, and says nothing of any other."""
     hidden, text = model.hidden, ledger._stream.tokens
 
-    def cheat(ids: Tensor, only: Tensor) -> Tensor:
+    def cheat(ids: Tensor, positions: Tensor) -> Tensor:
         known = torch.tensor([(text.unfold(0, ids.size(1), 1) == row).all(1).any().item() for row in ids])
-        return torch.where(known[only // ids.size(1), None], hidden(ids, only), math.nan)
+        return torch.where(known[positions // ids.size(1), None], hidden(ids, positions), math.nan)
 
     model.hidden = cheat
 
