@@ -259,7 +259,8 @@ def test_what_other_threads_do_disturbs_no_recording():
         while not done.is_set():
             kept.append(torch.empty(1024).pin_memory())
 
-    model = build(composed("experiment=tiny")["model"]).to(CUDA)
+    config = composed("experiment=tiny", "compute.kernels=triton")
+    model = build(config["model"], build(config["compute"]).open()).to(CUDA)
     ids = torch.randint(320, (4, model.seq_len), device=CUDA)
     with ThreadPoolExecutor(1) as pool:
         pinning = pool.submit(pin)
@@ -337,7 +338,7 @@ def test_no_training_on_a_chunk_waits_for_the_gpu(tmp_path, monkeypatch):
     def watched(self: ScoreFirst, *arguments: Any) -> None:
         with no_waiting() if trained else nullcontext():  # the first chunk records what the others replay
             train(self, *arguments)
-        trained.append(arguments[-1])
+        trained.append(arguments[-2])
 
     monkeypatch.setattr(ScoreFirst, "_train", watched)
     run(tmp_path, "cache=off", "data.val_tokens=2049", "ttt.chunk_tokens=512")
@@ -346,7 +347,7 @@ def test_no_training_on_a_chunk_waits_for_the_gpu(tmp_path, monkeypatch):
 
 def test_no_window_waits_for_the_gpu():
     config = composed("experiment=tiny", "evaluation.batch_tokens=512", "compute.kernels=triton")
-    model = build(config["model"]).to(CUDA)
+    model = build(config["model"], build(config["compute"]).open()).to(CUDA)
     table = ByteTable(np.ones(320, np.int16), np.zeros(320, bool), np.zeros(320, bool))
     stream = Stream.of(np.random.default_rng(0).integers(320, size=2049), table, CUDA)
     sliding = build(config["evaluation"])
