@@ -10,7 +10,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from unittest.mock import patch
 
-from golf import app
+from golf.__main__ import main
 
 
 def golf(cwd: Path, *arguments: str, **environment: str) -> CompletedProcess[str]:
@@ -20,7 +20,7 @@ def golf(cwd: Path, *arguments: str, **environment: str) -> CompletedProcess[str
     command = ["golf", *arguments]
     with _process(cwd, command, environment) as (out, err):
         try:
-            code = app.main()
+            code = main()
         except SystemExit as end:  # after --help
             code = end.code
     return CompletedProcess(command, code, out.getvalue(), err.getvalue())

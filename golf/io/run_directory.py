@@ -1,4 +1,4 @@
-"""The files of one run: where a stage finds its inputs and puts its output (README: What a run leaves)."""
+"""The files of one run: where a stage finds its inputs and puts its output (multirun/README.md)."""
 
 from pathlib import Path
 from typing import Any

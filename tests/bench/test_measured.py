@@ -1,4 +1,4 @@
-"""What README says was measured, against the measurements that are kept beside the tests."""
+"""What the READMEs give as measured, against the measurements that are kept beside the tests."""
 
 import json
 import re
@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "tests" / "measured").glob("*.json"))
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w])")
-NOT_MEASURED_HERE = {"0.997", "98.4"}  # the record's average; the milliseconds of its script
+# The record's average, the milliseconds of its script, its score as published.
+NOT_MEASURED_HERE = {"0.997", "98.4", "1.08269"}
 
 
 def numbers(value: Any) -> Iterator[float]:
@@ -28,10 +29,10 @@ def numbers(value: Any) -> Iterator[float]:
 
 
 def told() -> list[str]:
-    """The numbers of the section that have a point or a comma."""
+    """The numbers with a point or a comma: of the results in README.md, and of all of the measurements' own."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text[text.index("### Measured") : text.index("## Develop")]
-    found = {number.strip(",") for number in NUMBER.findall(section)}
+    text = text[text.index("## Results") :] + (ROOT / "tests" / "measured" / "README.md").read_text(encoding="utf-8")
+    found = {number.strip(",") for number in NUMBER.findall(text)}
     return sorted(number for number in found if {".", ","} & set(number))
 
 
@@ -49,6 +50,6 @@ def test_each_file_says_on_what_and_when() -> None:
 
 
 @pytest.mark.parametrize("number", [number for number in told() if number not in NOT_MEASURED_HERE])
-def test_a_number_in_the_readme_was_measured(number: str, measured: list[float]) -> None:
+def test_a_number_of_the_readmes_was_measured(number: str, measured: list[float]) -> None:
     half = 0.5001 * 10 ** -len(number.partition(".")[2])
     assert any(abs(value - float(number.replace(",", ""))) <= half for value in measured)
