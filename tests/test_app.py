@@ -83,6 +83,7 @@ def run(toys: Path, cwd: Path, *arguments: str, python: tuple[str, ...] = (), **
 HEAVY = {"torch", "wandb", "matplotlib", "sentencepiece", "brotli", "constriction", "numpy", "rich"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("--help",), ("--cfg", "job")])
 def test_looking_imports_nothing_heavy_and_leaves_nothing(
     toys: Path, tmp_path: Path, arguments: tuple[str, ...]
@@ -198,6 +199,7 @@ def test_a_bug_is_a_whole_traceback(toys: Path, tmp_path: Path) -> None:
     assert result.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_directory_of_the_users_own_stays(toys: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     assert run(toys, tmp_path, "hydra.run.dir=mine", "stages=[evaluate]").returncode == 2

@@ -17,6 +17,7 @@ MINE = """\
 LINE = "golf: error: picky.Picky: not enough values to unpack (expected 2, got 1)\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("traceback_wanted", [False, True])
 def test_a_value_that_a_class_refuses(tmp_path: Path, traceback_wanted: bool) -> None:
     (tmp_path / "picky.py").write_text(dedent(MINE))

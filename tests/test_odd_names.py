@@ -16,6 +16,8 @@ from golf.report.compare import report
 from golf.submit.submit import submit
 from golf.utils.shell import quote
 
+pytestmark = pytest.mark.slow
+
 ODD = "a  b?q{a}'%41[x]ü=1,2"
 DATA, TOKENIZER = "d{a}[t]", "t{o}[k].model"
 TINY = (

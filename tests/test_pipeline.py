@@ -17,6 +17,8 @@ from golf.run.results import METRICS
 from golf.tracker import jsonl
 from golf.utils.nested import lookup
 
+pytestmark = pytest.mark.slow
+
 SCORES = ("prequant", "quantized", "sliding", "ttt")
 
 

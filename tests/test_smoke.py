@@ -15,6 +15,8 @@ from submit.standalone import run_script, site
 from golf.pack.pack import pack
 from golf.tracker import jsonl
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:

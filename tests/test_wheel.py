@@ -11,6 +11,10 @@ from textwrap import dedent
 import pytest
 from runs import FEW
 
+from golf import __version__
+
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 MINE = """\
     from golf.quantizer.rtn import RoundToNearest
@@ -20,7 +24,7 @@ MINE = """\
     class HalfSteps(RoundToNearest):
         \"\"\"Uses every other code only.\"\"\"
 
-        def codes(self, weight, scale, bits, hessian):
+        def codes(self, weight, scale, bits, hessian, kernels):
             return 2 * round_to_codes(weight, 2 * scale[:, None], bits - 1)
     """
 YAML = """\
@@ -53,6 +57,12 @@ def test_the_wheel_ships_its_configuration_inside_the_package(wheel):
     in_checkout = {f"golf/conf/{path.relative_to(ROOT / 'conf')}" for path in (ROOT / "conf").rglob("*.yaml")}
     assert {name for name in names if name.startswith("golf/conf/")} == in_checkout
     assert {"golf/data/fixture/tokenizer.model", "golf/report/page.html", "golf/report/record.json"} <= set(names)
+    assert "golf/py.typed" in names
+
+
+def test_the_wheel_has_the_packages_version(wheel):
+    (metadata,) = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".dist-info/METADATA"))
+    assert f"\nVersion: {__version__}\n" in zipfile.ZipFile(wheel).read(metadata).decode()
 
 
 @pytest.mark.parametrize("start", [["-m", "golf"], None], ids=["module", "console_script"])

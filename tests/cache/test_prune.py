@@ -50,6 +50,7 @@ def test_a_folder_in_the_place_of_an_entry_stays(tmp_path):
     assert (tmp_path / KEY / "letter").read_text() == "dear"
 
 
+@pytest.mark.slow
 def test_a_directory_that_holds_other_things_is_refused(tmp_path):
     (tmp_path / "home" / "Documents").mkdir(parents=True)
     message = f"{tmp_path}/home: is no cache of golf (it holds Documents); give a directory of its own"

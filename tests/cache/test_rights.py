@@ -51,6 +51,7 @@ def as_nobody(*command: str, cwd: Path, **environment: str) -> subprocess.Comple
     return subprocess.run(command, cwd=cwd, env=known | environment, capture_output=True, text=True, timeout=200)
 
 
+@pytest.mark.slow
 def test_nobody_runs_from_a_cache_that_cannot_be_written(tmp_path):
     with pytest.raises(KeyError):
         pwd.getpwuid(NOBODY)

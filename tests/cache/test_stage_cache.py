@@ -22,6 +22,8 @@ from golf.io.run_directory import CONFIG
 from golf.tracker import jsonl
 from golf.utils.atomic import UNFINISHED
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("trainer.steps=2", *FEW)
 
 

@@ -90,6 +90,7 @@ def test_gives_back_what_it_was_given(codec: JoinedCodec, data: bytes) -> None:
     assert codec.decompress(codec.compress(data), len(data)) == data
 
 
+@pytest.mark.slow
 @every_joined
 def test_gives_back_megabytes(codec: JoinedCodec) -> None:
     """Longer than the steps in which brotli is decoded, stored and raw, and with much to come when the input ends."""
@@ -125,6 +126,7 @@ def test_raises_nothing_else_on_noise(codec: JoinedCodec, data: bytes) -> None:
         assert len(codec.decompress(data, 100)) == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", COMPRESSING, ids=lambda codec: type(codec).__name__)
 def test_a_bomb_does_not_fill_the_memory(codec: JoinedCodec) -> None:
     bomb = codec.compress(bytes(1 << 26))

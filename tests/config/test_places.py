@@ -51,6 +51,7 @@ def test_a_home_on_the_command_line(home):
         assert with_home(argument) == argument
 
 
+@pytest.mark.slow
 def test_runs_take_paths_from_where_the_command_was_given(home, tmp_path, monkeypatch):
     made = golf(home, *TINY, *SHARDS, "hydra.job.chdir=true", "stages=[train,quantize]", "hydra.run.dir=~/made")
     assert made.returncode == 0, made.stderr

@@ -18,6 +18,7 @@ from golf.dashboard.__main__ import main
 from golf.report.wandb_summary import log_deltas
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("wandb_home", "fresh_wandb"),
     pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecatedSince20"),  # in wandb-workspaces
 ]

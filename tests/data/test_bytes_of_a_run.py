@@ -30,6 +30,7 @@ def shards(tmp_path):
     return made
 
 
+@pytest.mark.slow
 def test_a_space_that_is_no_piece_and_eos_for_bos(tmp_path, shards):
     counting = Counting(without_space_piece(train(tmp_path / "tok.model")))
     results = run(tmp_path / "run", *shards(counting))

@@ -181,6 +181,7 @@ def test_a_file_damaged_twice_is_named_and_nothing_is_published(hub, directory):
     has(hub, directory, [*TRAIN, VAL, TOKENIZER])
 
 
+@pytest.mark.slow
 def test_a_killed_download_goes_on_where_it_was(hub, directory, tmp_path):
     chunk = 10 * 2**20  # as much is kept at once
     write_shard(tmp_path / "large.bin", np.arange(chunk) % 320)
@@ -205,6 +206,7 @@ def test_a_killed_download_goes_on_where_it_was(hub, directory, tmp_path):
     assert hub.asked[TRAIN[1]] == [0, chunk]
 
 
+@pytest.mark.slow
 def test_two_at_once_fetch_everything_once(hub, directory):
     hub.stalls = {VAL: 16_384}
     first = started(directory)
@@ -252,6 +254,7 @@ def test_folders_of_others_stay_where_files_are_fetched(hub, directory):
     has(hub, directory, [*TRAIN, VAL, TOKENIZER])
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_one_line_that_names_it(hub, directory, files):
     assert refused(directory, 0) == "--shards=0 must be at least 1"
     assert refused(directory, 4) == f"--shards=4: {REPOSITORY} has 3 training shards"

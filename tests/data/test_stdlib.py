@@ -123,6 +123,7 @@ def test_a_python_without_topics_has_modules(tmp_path, monkeypatch):
     dataset.check(512, 256)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(tmp_path):
     code = "import sys; sys.path.insert(0, sys.argv[1]); import test_stdlib as t; d, h = t.open_stdlib(sys.argv[2]); "
     code += "built = [name for name, _ in h.events].count('corpus_built'); d.check(512, 256); "

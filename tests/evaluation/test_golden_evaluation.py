@@ -36,6 +36,7 @@ def test_sliding(stream):
     check(score_all(SLIDING.sliding(stream, 32, ProbeAt), golden.model(), "", Listener()), "sliding")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_embed", [False, True], ids=["no_hash", "hash"])
 @pytest.mark.parametrize(("name", "freeze_blocks"), [("ttt_full", 0), ("ttt_freeze2", 2)])
 def test_ttt(stream, name, freeze_blocks, hash_embed):

@@ -4,6 +4,8 @@ import pytest
 from fuzz.harness import failures
 from fuzz.readers import READERS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_files_are_refused_in_one_line(name, tiny_submission):

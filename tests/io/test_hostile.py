@@ -212,6 +212,7 @@ def test_a_checkpoint_of_other_values(tmp_path: Path, changes: dict[str, Any]) -
         read_checkpoint(path, "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", [{"num_layers": 300_000}, {"num_layers": 60}, {"num_loops": 10**8}], ids=str)
 @pytest.mark.parametrize("kind", ["artifact.golf", "checkpoint.pt"])
 def test_a_model_of_more_layers_than_stored(tiny_submission, tmp_path, kind, claim):

@@ -28,6 +28,7 @@ def test_quack_without_a_cutlass_is_one_line(monkeypatch, tmp_path, cutlass):
         choose_kernels("quack", torch.device("cuda"))
 
 
+@pytest.mark.slow
 def test_a_model_of_plain_kernels_is_one_graph():
     ids = torch.from_numpy(golden.load("forward")["input_ids"])
     model = golden.model()

@@ -17,6 +17,8 @@ from golf.launch import torchrun
 from golf.launch.heartbeat import Heartbeat
 from golf.launch.join import Meeting
 
+pytestmark = pytest.mark.slow
+
 GOLF = [sys.executable, "-m", "golf", "experiment=tiny", "compute.device=cpu", "launch.join_timeout=60"]
 
 

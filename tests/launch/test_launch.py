@@ -21,6 +21,8 @@ from golf.launch.task import Task
 from golf.resume.signals import INTERRUPTED
 from golf.tracker import jsonl
 
+pytestmark = pytest.mark.slow
+
 GOLF = [sys.executable, "-m", "golf"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "golf"]
 TOKENS, CHUNKS = FEW

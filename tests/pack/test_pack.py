@@ -98,6 +98,7 @@ def source(config) -> dict[str, str]:
     return modules(packed_config(config, MADE))
 
 
+@pytest.mark.slow
 def test_it_reproduces_the_framework_to_the_last_bit(framework, script):
     directory, results = framework
     pairs = log(script / "train_seed1337.log")
@@ -115,6 +116,7 @@ def test_it_reproduces_the_framework_to_the_last_bit(framework, script):
         assert finished["evaluate"][name] == results[name]
 
 
+@pytest.mark.slow
 def test_its_log_begins_with_its_digest_and_its_configuration(script):
     (first, digest), (second, config), *_ = log(script / "train_seed1337.log")
     assert (first, second) == ("sha256", "config")
@@ -125,6 +127,7 @@ def test_its_log_begins_with_its_digest_and_its_configuration(script):
     assert config["data"]["seed"] == 1337
 
 
+@pytest.mark.slow
 def test_another_seed_and_the_default_data_directory(script, alone, tmp_path):
     (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
     (tmp_path / "data").symlink_to(DATA)
@@ -134,6 +137,7 @@ def test_another_seed_and_the_default_data_directory(script, alone, tmp_path):
     assert log(tmp_path / "train_seed42.log")[-1][1]["val_bpb"] == expected["val_bpb"]
 
 
+@pytest.mark.slow
 def test_an_artifact_alone_where_nobody_reads(script, alone, tmp_path):
     (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
     ours, theirs = os.pipe()
@@ -146,6 +150,7 @@ def test_an_artifact_alone_where_nobody_reads(script, alone, tmp_path):
     assert not list(tmp_path.glob("seed*/*"))
 
 
+@pytest.mark.slow
 def test_under_torchrun(script, alone, tmp_path):
     (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
@@ -158,6 +163,7 @@ def test_under_torchrun(script, alone, tmp_path):
         assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -173,6 +179,7 @@ def test_what_is_not_there_is_one_line(script, alone, tmp_path, arguments, told)
     assert [path.name for path in tmp_path.iterdir()] == ["train_gpt.py"]
 
 
+@pytest.mark.slow
 def test_text_without_bytes_is_refused_before_training(script, alone, tmp_path):
     (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
     shutil.copytree(DATA, tmp_path / "data")
@@ -189,6 +196,7 @@ def test_text_without_bytes_is_refused_before_training(script, alone, tmp_path):
     assert "train {" not in done.stdout
 
 
+@pytest.mark.slow
 def test_an_error_does_not_show_the_payload(script, alone, tmp_path):
     (tmp_path / "train_gpt.py").write_bytes((script / "train_gpt.py").read_bytes())
     (tmp_path / "artifact.golf").write_bytes(b"nothing")
@@ -197,6 +205,7 @@ def test_an_error_does_not_show_the_payload(script, alone, tmp_path):
     assert len(done.stderr) < 3000
 
 
+@pytest.mark.slow
 def test_its_arguments(script, alone):
     done = run_script(alone, script, "--help")
     assert set(re.findall(r"--\w+", done.stdout)) == {"--help", "--seed", "--data", "--evaluate"}
@@ -231,6 +240,7 @@ def test_it_is_one_file_of_compressed_text():
     assert script.decode("latin-1").encode("latin-1") == script
 
 
+@pytest.mark.slow
 @given(st.text())
 @example("\0\n\r'\\")
 def test_any_program_is_extracted_as_it_was(text):
@@ -263,6 +273,7 @@ def test_it_holds_only_what_the_run_needs():
         assert word not in text
 
 
+@pytest.mark.slow
 def test_kernels_of_triton_travel_along(tmp_path):
     pytest.importorskip("triton")
     packed = packed_config(composed("experiment=record", "compute=auto"), MADE | {"kernels": "triton"})

@@ -127,6 +127,7 @@ def quantizer(name: str, **changes) -> SDClipQuantizer:
     return build(composed("experiment=tiny", f"quantizer={name}")["quantizer"] | {"min_elements": 0} | changes)
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 2**31),
     tail=st.sampled_from([0.0, 0.3, 0.8]),
@@ -178,6 +179,7 @@ def test_what_is_as_large_as_allowed_is_not_tried_again(tmp_path):
     assert list(search.sizes) == [1.0]
 
 
+@pytest.mark.slow
 def test_gptq(tmp_path):
     config = composed("experiment=tiny")
     dataset = build(config["data"]).open(Listener())

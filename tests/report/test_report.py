@@ -21,6 +21,8 @@ from golf.report.flags import flags
 from golf.report.runs import read_runs
 from golf.report.variants import variants
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (1337, 42)
 TOKENS, CHUNKS = FEW
 LATE = {"state": "failed", "overrides": [], "started": 1.0, "seconds": 1.0, "objectives": None, "error": "it was late"}

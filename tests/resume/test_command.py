@@ -15,6 +15,8 @@ from golf.paths import PACKAGE
 from golf.resume.command import resume_command
 from golf.tracker import jsonl
 
+pytestmark = pytest.mark.slow
+
 MINE = """\
     from pathlib import Path
     from golf.optim.adamw import AdamW

@@ -13,6 +13,8 @@ from interrupting import interrupted
 from golf.resume.command import resume_command
 from golf.resume.signals import INTERRUPTED
 
+pytestmark = pytest.mark.slow
+
 TINY = ("experiment=tiny", "cache=off", "ttt=none", "quantizer=rtn", "trainer.steps=100000", "data.val_tokens=130")
 SLOW = """\
     import os, time

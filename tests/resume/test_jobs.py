@@ -17,6 +17,8 @@ from golf.tracker import jsonl
 from golf.train.training_state import TrainingState
 from golf.ttt.adaptation_state import AdaptationState
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("trainer.steps=4", "trainer.batch_tokens=256", "trainer.micro_batches=1", "quantizer.calibration_batches=1")
 SCORES = ("prequant", "quantized", "sliding", "ttt")
 CLOCKS = {"time", "tokens_per_second", "seconds"}

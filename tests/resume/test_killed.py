@@ -12,8 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from golf.resume.snapshots import ABOUT, FOLDER, NAMES
 from golf.tracker import jsonl
+
+pytestmark = pytest.mark.slow
 
 TESTS = Path(__file__).parents[1]
 # Runs the job of its first line, and forks a process for each further one, in which much is done already: it prints the

@@ -8,7 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
+
 from golf.tracker import jsonl
+
+pytestmark = pytest.mark.slow
 
 # In a step of training, and in the first chunk of TTT, a scheduler signals the job, which is its workers' parent.
 MINE = """\

@@ -16,6 +16,8 @@ from golf.errors import UserError
 from golf.run import identity
 from golf.run.identity import difference
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ("stages=[train]", "trainer.steps=1", "trainer.batch_tokens=256", "data.val_tokens=130")
 FIXTURE = paths.PACKAGE / "data" / "fixture"
 

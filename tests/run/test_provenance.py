@@ -82,6 +82,7 @@ def test_code_digest_is_the_same_from_a_checkout_and_from_a_wheel(
         assert code_digest() == here
 
 
+@pytest.mark.slow
 def test_code_digest_sees_every_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("golf.paths.PACKAGE", copied(tmp_path, "conf"))
     seen = {code_digest()}

@@ -17,6 +17,8 @@ from golf.io.limits import TOTAL_BYTES
 from golf.tracker import jsonl
 from golf.utils.hashing import sha256
 
+pytestmark = pytest.mark.slow
+
 WIDE = [f"model.{key}=580" for key in ("model_dim", "embedding_dim")] + [
     "model.num_heads=10",
     "model.num_kv_heads=10",

@@ -15,6 +15,8 @@ from golf.errors import UserError
 from golf.submit.folder import requirements
 from golf.submit.submit import read_about, submit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def copy(tiny_submission, tmp_path) -> Path:

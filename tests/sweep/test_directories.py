@@ -6,6 +6,8 @@ import pytest
 from command import golf
 from sweeps import TRAIN, write_optimizers
 
+pytestmark = pytest.mark.slow
+
 NUMBERED = ("hydra.sweep.dir=new/numbered", "hydra.sweep.subdir=${hydra:job.num}")
 SEARCH = ("sweep=ttt_search", "hydra.sweeper.n_trials=1", "seed=1", "hydra.sweep.dir=new/search")
 MINE = ("-m", "experiment=tiny", "cache=off", "optimizer=failing", *TRAIN)

@@ -8,6 +8,8 @@ from textwrap import dedent
 import pytest
 from sweeps import TRAIN, statuses, sweep, table_of, write_optimizers
 
+pytestmark = pytest.mark.slow
+
 TWO = "launch.nproc_per_node=2"
 LAUNCHERS = {
     "parallel": [],

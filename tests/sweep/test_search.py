@@ -16,6 +16,8 @@ from sweeps import statuses, sweep_from_here, table_of, write_optimizers
 
 from golf.tracker import jsonl
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def own(tmp_path) -> Path:

@@ -14,6 +14,8 @@ from sweeps import SWEEP, TRAIN, statuses, sweep, sweep_from_here, table_of, wri
 
 from golf.tracker import jsonl
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def own(tmp_path) -> Path:

@@ -122,7 +122,7 @@ BOOLEANS = [
     Flip("model.ln_scale=false", {*TRAINED, *CODES}),
     Flip("model.skip_gates=false", {"kernels", *TRAINED, *CODES}),
     Flip("tracker.log_artifact=false", {"tracked"}, at=f"{QUICK} tracker=wandb tracker.mode=offline"),
-    Flip("overwrite=true", at=TRAIN, elsewhere="tests/test_identity.py::test_overwriting"),
+    Flip("overwrite=true", at=TRAIN, elsewhere="tests/run/test_identity.py::test_overwriting"),
     Flip("compute.compile=true", {"graphs", "kernels"}, at=TRAIN),
     Flip("compute.deterministic=true", {"kernels"}),
     Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}),

@@ -37,6 +37,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, .
     return observe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flip", FLIPS, ids=lambda flip: flip.toggle)
 def test_a_flip_changes_what_it_declares(flip: Flip, observed: Callable[[tuple[str, ...]], Observed]) -> None:
     if flip.toggle == "compute.device=cuda" and torch.cuda.is_available():
@@ -47,6 +48,7 @@ def test_a_flip_changes_what_it_declares(flip: Flip, observed: Callable[[tuple[s
         assert flip.toggle in after["answer"]
 
 
+@pytest.mark.slow
 def test_nothing_changes_by_itself(observed: Callable[[tuple[str, ...]], Observed], tmp_path: Path) -> None:
     command = Flip("seed=1337").without
     assert changed(observed(command), golf(tmp_path, *command)) == set()
@@ -115,6 +117,7 @@ YAML = """\
     """
 
 
+@pytest.mark.slow
 def test_a_dead_toggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str]) -> None:
     own = tmp_path / "own"
     (own / "quantizer").mkdir(parents=True)

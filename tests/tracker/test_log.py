@@ -1,10 +1,12 @@
 """The log of a job."""
 
+import pytest
 from runs import FEW, run
 
 from golf.tracker import jsonl
 
 
+@pytest.mark.slow
 def test_it_has_every_event_and_every_point_of_the_curves(tmp_path):
     results = run(tmp_path, *FEW)
     text = (tmp_path / "job.log").read_text()
@@ -19,6 +21,7 @@ def test_it_has_every_event_and_every_point_of_the_curves(tmp_path):
     assert "\x1b" not in text
 
 
+@pytest.mark.slow
 def test_a_second_run_goes_on_in_the_same_file(tmp_path):
     for _ in range(2):
         run(tmp_path, "stages=[train]", "trainer.steps=1")

@@ -24,7 +24,7 @@ from golf.events import Events, Job, Listener
 from golf.tracker import wandb_run
 from golf.tracker.online import credentials, unreachable
 
-pytestmark = pytest.mark.usefixtures("wandb_home", "fresh_wandb")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("wandb_home", "fresh_wandb")]
 ROOT = Path(__file__).parents[2]
 SPEC = yaml.safe_load((ROOT / "conf/tracker/wandb.yaml").read_text())
 KEY = "0123456789abcdef" * 4

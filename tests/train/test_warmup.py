@@ -1,11 +1,13 @@
 """Warm-up leaves no trace: what is trained after it is what would have been trained without it."""
 
+import pytest
 import torch
 from runs import run
 
 from golf.data.loader import Loader
 
 
+@pytest.mark.slow
 def test_training_after_a_warm_up_is_training_without_one(tmp_path):
     run(tmp_path / "cold", "stages=[train]")
     run(tmp_path / "warm", "stages=[train]", "trainer.warmup_steps=3")

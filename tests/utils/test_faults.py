@@ -25,6 +25,8 @@ from golf.tracker import jsonl
 from golf.utils import stdio
 from golf.utils.nested import lookup
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ("stages=[train]", "trainer.steps=2", faults.OPTIMIZER)
 
 

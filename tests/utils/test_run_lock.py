@@ -99,6 +99,7 @@ def numbers(results: dict) -> dict:
     return {name: results[name] for name in ("prequant", "quantized", "sliding", "ttt", "artifact_bytes")}
 
 
+@pytest.mark.slow
 def test_two_jobs_in_one_directory_run_one_after_the_other(tmp_path):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     jobs = [subprocess.Popen([*GOLF, "hydra.run.dir=run", "cache=off"], cwd=tmp_path, **pipes) for _ in range(2)]

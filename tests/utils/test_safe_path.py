@@ -12,6 +12,8 @@ import yaml
 from golf.__main__ import COMMANDS
 from golf.paths import PACKAGE, config_dir
 
+pytestmark = pytest.mark.slow
+
 CONSOLE = [str(Path(sys.executable).with_name("golf"))]
 MODULE = [sys.executable, "-m", "golf"]
 # Of Python, of what golf needs and of what it can do without; and a place where Hydra looks for plugins.

@@ -22,6 +22,8 @@ from golf.verify.finding import Finding
 from golf.verify.unpack import unpack
 from golf.verify.verify import CHECKS, verify
 
+pytestmark = pytest.mark.slow
+
 LOG = "train_seed42.log"
 FILES = [
     *("README.md", "artifact.golf", "compliance.json", "requirements.txt", "train_gpt.py"),
