@@ -14,7 +14,8 @@ def main() -> int:
     use_safe_path()
     name = sys.argv.pop(1) if sys.argv[1:2] and sys.argv[1] in COMMANDS else None
     command = import_module("golf.app" if name is None else f"golf.{name}.__main__")
-    return command.main()
+    code: int = command.main()
+    return code
 
 
 if __name__ == "__main__":

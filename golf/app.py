@@ -216,7 +216,8 @@ def run(cfg: DictConfig, job: HydraConf, sweep: Path | None = None) -> dict[str,
 def launch(task: Task, sweep: Path | None = None) -> dict[str, Any] | None:
     """Run it, as a job of the sweep in a directory if there is one. Its results; None on a host without rank 0."""
     try:
-        return build(task.config["launch"]).run(task, fresh=sweep is not None)
+        results: dict[str, Any] | None = build(task.config["launch"]).run(task, fresh=sweep is not None)
+        return results
     except UserError as error:
         raise Ended(str(error), code=error.code) from error
     except WorkerError as error:

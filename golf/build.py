@@ -18,7 +18,8 @@ def resolve(target: str) -> Any:
 
 def module_of(spec: Mapping[str, Any]) -> str:
     """The module of the class that a configuration names."""
-    return spec["_target_"].rpartition(".")[0]
+    target: str = spec["_target_"]
+    return target.rpartition(".")[0]
 
 
 def build(spec: Mapping[str, Any], *inputs: Any) -> Any:

@@ -102,7 +102,8 @@ def belongs(config: Mapping[str, Any], directory: Path, overridden: frozenset[st
 @cache
 def _digests(data: str) -> dict[str, Any]:
     """The digests of configured data, which the jobs of a sweep have in common."""
-    return build(json.loads(data)).open(Listener()).digests()
+    digests: dict[str, Any] = build(json.loads(data)).open(Listener()).digests()
+    return digests
 
 
 def _chosen(

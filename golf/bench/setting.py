@@ -82,7 +82,7 @@ class Setting:
     def micro_batch(self) -> int:
         """Sequences of a training micro-step."""
         trainer = self.config["trainer"]
-        return max(trainer["batch_tokens"] // trainer["micro_batches"] // self.config["model"]["seq_len"], 1)
+        return int(max(trainer["batch_tokens"] // trainer["micro_batches"] // self.config["model"]["seq_len"], 1))
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a training micro-step."""

@@ -60,7 +60,7 @@ def _seconds(setting: Setting, name: str, overrides: list[str]) -> float:
             points = [line["time"] for line in read(directory) if line.get("stage") == "train" and "loss" in line]
             if points:
                 os.environ.update(fresh)  # for those who measure next
-                return points[0] - started
+                return float(points[0] - started)
             if ended:
                 raise Skipped(f"the run ended without a step: {job.last_words(directory)}")
             time.sleep(EVERY)

@@ -68,7 +68,7 @@ def micro_step(setting: Setting, config: Config, model: GPT) -> Callable[[], obj
 
     def backward(model: GPT, ids: Tensor, targets: Tensor) -> Tensor:
         with autocast(setting.device):
-            loss = model(ids, targets) / config["trainer"]["micro_batches"]
+            loss: Tensor = model(ids, targets) / config["trainer"]["micro_batches"]
         gradients.accumulate(loss, parameters)
         return loss.detach()
 

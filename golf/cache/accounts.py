@@ -24,7 +24,8 @@ def byte_account(tokenizer: Path, tokens: np.ndarray, counts: np.ndarray) -> dic
     key = _key(tokenizer, tokens, counts)
     with suppress(OSError):  # without a cache, it is made
         if (kept := Entry(user_cache(None, "accounts") / key)).is_whole():
-            return json.loads((kept.path / FILE).read_text(encoding="utf-8"))
+            found: dict[str, Any] = json.loads((kept.path / FILE).read_text(encoding="utf-8"))
+            return found
     account = Accountant(tokenizer).of_stream(tokens, counts)
     with suppress(OSError, UserError), claimed(user_cache(None, "accounts"), key, seconds=0) as entry:
         entry.fill(lambda directory: write_json(directory / FILE, account))

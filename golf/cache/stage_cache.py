@@ -144,7 +144,7 @@ def serve(entry: Entry, output: Path | None, events: Listener) -> dict[str, Any]
 def stage_of(directory: Path) -> str:
     """The stage whose entry the directory is, or `?` if nobody knows."""
     try:
-        return read_entry(directory)["stage"]
+        return str(read_entry(directory)["stage"])
     except UserError:
         return "?"
 
@@ -152,7 +152,7 @@ def stage_of(directory: Path) -> str:
 def read_entry(directory: Path) -> dict[str, Any]:
     """The record in an entry's directory. Raises UserError if it cannot be read."""
     path = directory / RECORD
-    record = read_json(path, Computed)
+    record: dict[str, Any] = read_json(path, Computed)
     check_record(record, path, record["stage"])
     return record
 
@@ -160,7 +160,7 @@ def read_entry(directory: Path) -> dict[str, Any]:
 def read_said(directory: Path) -> list[Any]:
     """What a Recorder heard, from an entry's directory. Raises UserError if it cannot be read."""
     path = directory / SAID
-    said = read_json(path, list[list[Any]], MAX_SAID, allow_nan=True)
+    said: list[Any] = read_json(path, list[list[Any]], MAX_SAID, allow_nan=True)
     for line in said:
         require(_is_said(line), f"{path}: {excerpt(str(line), MAX_SHOWN)} is nothing that a stage says")
     return said

@@ -60,6 +60,6 @@ def frequencies_of(counts: np.ndarray, before: np.ndarray) -> np.ndarray:
     """int64 (groups, symbols), for each group TOTAL in all; from the counts of the groups and of the matrix before."""
     matrix = UNIT * counts.sum(axis=0) + BEFORE_WEIGHT * before // max(before.sum(), 1) + 1
     weights = UNIT * counts + MATRIX_WEIGHT * matrix // matrix.sum()
-    frequencies = TOTAL * weights // weights.sum(axis=1, keepdims=True)
+    frequencies: np.ndarray = TOTAL * weights // weights.sum(axis=1, keepdims=True)
     frequencies[:, -1] += TOTAL - frequencies.sum(axis=1)
     return frequencies

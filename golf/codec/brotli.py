@@ -27,7 +27,8 @@ class Brotli(JoinedCodec):
         self.byte_shuffle = byte_shuffle
 
     def compress(self, data: bytes) -> bytes:
-        return brotli.compress(shuffle(data) if self.byte_shuffle else data, quality=self.quality, lgwin=self.lgwin)
+        data = shuffle(data) if self.byte_shuffle else data
+        return bytes(brotli.compress(data, quality=self.quality, lgwin=self.lgwin))
 
     def decompress(self, data: bytes, raw_bytes: int) -> bytes:
         if self.byte_shuffle:

@@ -53,7 +53,7 @@ class Range:
             for start in reversed(range(0, symbols.size, PIECE)):
                 coder.encode_reverse(symbols[start : start + PIECE].astype(np.int32), model)
         header, words = np.array(ends, np.int8).tobytes(), coder.get_compressed().astype("<u4").tobytes()
-        return CHECKSUM.pack(_checksum(header, arrays)) + header + words
+        return b"".join((CHECKSUM.pack(_checksum(header, arrays)), header, words))
 
     def decode(self, data: bytes, forms: Sequence[Form]) -> list[np.ndarray]:
         if not _are_codes(forms):

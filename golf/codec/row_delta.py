@@ -25,9 +25,11 @@ def join(near: np.ndarray, differences: np.ndarray, others: np.ndarray) -> np.nd
     steps = np.zeros_like(codes)
     steps[is_near] = differences
     sums = steps.cumsum(axis=0, dtype=np.int8)
-    return codes[anchor] + sums - sums[anchor]
+    joined: np.ndarray = codes[anchor] + sums - sums[anchor]
+    return joined
 
 
 def _size(codes: np.ndarray) -> np.ndarray:
     """Sum of the magnitudes in each row, int64."""
-    return np.abs(codes, dtype=np.int16).sum(axis=1, dtype=np.int64)
+    size: np.ndarray = np.abs(codes, dtype=np.int16).sum(axis=1, dtype=np.int64)
+    return size

@@ -75,11 +75,12 @@ class Accountant:
 
     def _size(self, ids: list[int]) -> int:
         """Bytes of the decoded text. A "▁" in it was a space in bytes, and so one byte."""
-        text = whole = self.model.decode(ids)
+        text: str = self.model.decode(ids)
+        whole = text
         if REPLACEMENT in text:  # it has three bytes, and stands for one: have every byte be a letter
             letter = self.model.piece_to_id("<0x41>")
             whole = self.model.decode([letter if self.model.is_byte(token) else token for token in ids])
-        starts_with_own = self.has_dummy_prefix and text.startswith(SPACE) and self.model.is_control(ids[0])
+        starts_with_own: bool = self.has_dummy_prefix and text.startswith(SPACE) and self.model.is_control(ids[0])
         return len(whole.encode()) - 2 * text.count(SPACE) - starts_with_own
 
     def _wrong(self, ids: list[int], counts: np.ndarray) -> str:

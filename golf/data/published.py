@@ -11,7 +11,8 @@ from golf.paths import config_dir
 
 def published() -> dict[str, dict[str, Any]]:
     """What is said of each data set, by name."""
-    return yaml.safe_load((config_dir() / "download.yaml").read_text(encoding="utf-8"))
+    published: dict[str, dict[str, Any]] = yaml.safe_load((config_dir() / "download.yaml").read_text(encoding="utf-8"))
+    return published
 
 
 def usual_place(name: str) -> Path:

@@ -106,7 +106,7 @@ def shard_length(path: Path) -> int:
     whole = HEADER_BYTES + 2 * count
     if size != whole:
         raise UserError(f"{path}: {count} tokens (byte 8) make {whole} bytes, but the file has {size}; fetch it again")
-    return count
+    return int(count)
 
 
 def read_contents(path: Path) -> Contents:

@@ -35,7 +35,8 @@ class ByteTable:
     def bytes_of(self, previous: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Bytes (int64) of each target id that stands after the `previous` id; both of one shape."""
         space = self.has_leading_space[target] & ~self.is_boundary[previous]
-        return self.base_bytes[target].astype(np.int64) + space
+        size: np.ndarray = self.base_bytes[target].astype(np.int64) + space
+        return size
 
     def target_bytes(self, tokens: np.ndarray) -> np.ndarray:
         """Bytes (n,) int64 of all tokens (n + 1,) of a stream but the first.

@@ -37,7 +37,8 @@ class Reader:
         last layer compute no more. Use them before the next ones are asked for."""
         if model not in self._replayed:
             self._replayed[model] = CudaGraphed(model, _logits, ids.device)
-        return self._replayed[model](ids, scored)
+        logits: Tensor = self._replayed[model](ids, scored)
+        return logits
 
     def nats(self, logits: Tensor, targets: Tensor) -> Tensor:
         """−log p of targets (n,) under logits (n, vocabulary): float32 (n,)."""

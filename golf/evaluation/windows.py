@@ -28,7 +28,8 @@ class Windows:
         """Where the scored targets lie in windows · seq_len, in order: int64 (targets,)."""
         counts = self.end - self.first
         begin = np.arange(len(self)) * self.seq_len + self.first - self.start
-        return np.arange(counts.sum()) + np.repeat(begin - counts.cumsum() + counts, counts)
+        positions: np.ndarray = np.arange(counts.sum()) + np.repeat(begin - counts.cumsum() + counts, counts)
+        return positions
 
     def __getitem__(self, part: slice) -> "Windows":
         return Windows(self.start[part], self.first[part], self.end[part], self.seq_len)

@@ -164,12 +164,14 @@ def _build_codec(described: dict[str, Any], codec: Mapping[str, Any] | None) -> 
     require("_target_" not in described["params"], "codec.params: has a _target_")
     if name in BUILT_IN_CODECS:
         try:
-            return build({**described["params"], "_target_": BUILT_IN_CODECS[name]})
+            built: Codec = build({**described["params"], "_target_": BUILT_IN_CODECS[name]})
+            return built
         except (UserError, TypeError) as error:
             raise ContentError(f"codec: {error}") from error
     if codec is None or to_json("codec", _describe(codec)) != to_json("codec", described):
         raise ArtifactError(f"codec: {name!r} is not built in, choose the one that the file was written with")
-    return build(codec)
+    chosen: Codec = build(codec)
+    return chosen
 
 
 def _to_sections(state: State) -> dict[str, list[np.ndarray]]:
@@ -230,7 +232,7 @@ def _tensor(array: np.ndarray) -> torch.Tensor:
 
 def _parse_index(data: bytes, codes_bytes: int, floats_bytes: int) -> list[Any]:
     """The index, checked also against the sizes of the sections that it divides."""
-    index = from_json("index", data)
+    index: list[Any] = from_json("index", data)
     expect("index", index, INDEX_FORM)
     require(len(index) <= MAX_TENSORS, f"index: more than {MAX_TENSORS} tensors", SizeError)
     require(len({name for name, *_ in index}) == len(index), "index: a name is listed twice")

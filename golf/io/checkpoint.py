@@ -32,7 +32,7 @@ def read_checkpoint(path: Path, device: str) -> Checkpoint:
 
     Raises UserError if the file is none.
     """
-    checkpoint = load_tensors(path, device, "a checkpoint")
+    checkpoint: Checkpoint = load_tensors(path, device, "a checkpoint")
     if not _is_checkpoint(checkpoint):
         raise UserError(f"{path}: is no checkpoint of this program")
     return checkpoint

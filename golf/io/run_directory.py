@@ -75,7 +75,7 @@ def record_name(stage: str) -> str:
 
 def record_at(path: Path) -> dict[str, Any]:
     """A record of a stage, which has the name of the file. Raises UserError if it is none of this version."""
-    record = read_json(path, Record)
+    record: dict[str, Any] = read_json(path, Record)
     check_record(record, path, path.stem)
     return record
 
@@ -109,4 +109,5 @@ def read_results(directory: Path) -> dict[str, Any] | None:
 
 def read_config(directory: Path) -> dict[str, Any]:
     """The content of config.yaml of a run directory. Raises UserError if it cannot be read."""
-    return read_yaml(directory / CONFIG, Config)
+    config: dict[str, Any] = read_yaml(directory / CONFIG, Config)
+    return config

@@ -98,7 +98,8 @@ def load_attention(name: str, device: torch.device) -> Attend:
 
     def compute(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         y = flash(q, k, v, causal=True)
-        return y[0] if isinstance(y, tuple) else y
+        out: Tensor = y[0] if isinstance(y, tuple) else y
+        return out
 
     attend = Attend(compute, per_query_head=name == "hybrid")
     try:

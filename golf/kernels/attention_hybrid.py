@@ -19,9 +19,9 @@ class _Hybrid(torch.autograd.Function):
         k, v = k[:, :, :, 0], v[:, :, :, 0]
         heads_first = (t.transpose(1, 2) for t in (q, k, v))
         y, lse, *_ = torch.ops.aten._scaled_dot_product_cudnn_attention(*heads_first, None, True, 0.0, True)
-        y = y.transpose(1, 2)
-        ctx.save_for_backward(q, k, v, y, lse.squeeze(-1))
-        return y
+        out: Tensor = y.transpose(1, 2)
+        ctx.save_for_backward(q, k, v, out, lse.squeeze(-1))
+        return out
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:
@@ -44,4 +44,5 @@ def flash_attn_func(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
     if k.dim() == 4:
         group = q.size(2) // k.size(2)
         k, v = (t.unsqueeze(3).expand(-1, -1, -1, group, -1) for t in (k, v))
-    return _Hybrid.apply(q, k, v)
+    y: Tensor = _Hybrid.apply(q, k, v)
+    return y

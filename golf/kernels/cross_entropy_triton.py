@@ -78,4 +78,5 @@ class _CrossEntropy(torch.autograd.Function):
 
 def cross_entropy(hidden: Tensor, embedding: Tensor, targets: Tensor, cap: float) -> Tensor:
     """See golf.kernels.cross_entropy."""
-    return _CrossEntropy.apply(hidden, embedding, targets, cap)
+    loss: Tensor = _CrossEntropy.apply(hidden, embedding, targets, cap)
+    return loss

@@ -179,4 +179,5 @@ def heads(
     x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor, per_query_head: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See golf.kernels.heads; x is in the type to compute in."""
-    return _Heads.apply(x, q, k, v, gain, cos, sin, per_query_head)
+    out: tuple[Tensor, Tensor, Tensor, Tensor] = _Heads.apply(x, q, k, v, gain, cos, sin, per_query_head)
+    return out

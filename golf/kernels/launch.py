@@ -13,7 +13,7 @@ def compute_dtype(x: Tensor) -> torch.dtype:
 
 def power_of_2(size: int) -> int:
     """The smallest power of 2 that is at least `size`: the sizes that Triton's blocks have."""
-    return triton.next_power_of_2(size)
+    return int(triton.next_power_of_2(size))
 
 
 def weight_gradient(dy: Tensor, x: Tensor) -> Tensor:

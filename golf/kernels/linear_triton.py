@@ -69,4 +69,5 @@ class _Linear(torch.autograd.Function):
 
 def linear(x: Tensor, weight: Tensor, scale: Tensor | None = None) -> Tensor:
     """See golf.kernels.linear; x is in the type to compute in, weight and scale in float32."""
-    return _Linear.apply(x, weight, scale)
+    y: Tensor = _Linear.apply(x, weight, scale)
+    return y

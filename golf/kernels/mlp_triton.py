@@ -191,4 +191,5 @@ class _MLP(torch.autograd.Function):
 
 def mlp(x: Tensor, fc: Tensor, proj: Tensor, scale: Tensor, products: Products = TRITON) -> Tensor:
     """See golf.kernels.mlp; x is in the type to compute in."""
-    return _MLP.apply(x, fc, proj, scale, products)
+    y: Tensor = _MLP.apply(x, fc, proj, scale, products)
+    return y

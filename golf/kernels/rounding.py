@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def largest_code(bits: int) -> int:
-    return 2 ** (bits - 1) - 1
+    return (1 << (bits - 1)) - 1
 
 
 def round_to_codes(weight: Tensor, scale: Tensor, bits: int) -> Tensor:

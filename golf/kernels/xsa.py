@@ -11,4 +11,5 @@ def exclude_self(y: Tensor, v: Tensor) -> Tensor:
     """
     grouped = y.unflatten(2, (v.size(2), -1))
     direction = F.normalize(v, dim=-1).unsqueeze(3)
-    return (grouped - (grouped * direction).sum(-1, keepdim=True) * direction).flatten(2, 3)
+    others: Tensor = grouped - (grouped * direction).sum(-1, keepdim=True) * direction
+    return others.flatten(2, 3)

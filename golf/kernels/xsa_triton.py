@@ -104,4 +104,5 @@ class _ExcludeSelf(torch.autograd.Function):
 
 def exclude_self(y: Tensor, v: Tensor) -> Tensor:
     """See golf.kernels.xsa."""
-    return _ExcludeSelf.apply(y, v)
+    out: Tensor = _ExcludeSelf.apply(y, v)
+    return out

@@ -61,7 +61,7 @@ def follow() -> int:
 
 def launch_config(arguments: list[str]) -> Mapping[str, Any]:
     """The group `launch`, for ranks that compose nothing: its default option, and what the command line changes."""
-    config = yaml.safe_load((config_dir() / "launch" / "elastic.yaml").read_text(encoding="utf-8"))
+    config: dict[str, Any] = yaml.safe_load((config_dir() / "launch" / "elastic.yaml").read_text(encoding="utf-8"))
     for key, _, value in (argument.partition("=") for argument in arguments):
         name = key.removeprefix("launch.")
         if key != name and name in config:

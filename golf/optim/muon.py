@@ -19,7 +19,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 def newton_schulz(g: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
     """Roughly orthogonalise each matrix of g (…, rows, cols): singular values land near one. Returns `dtype`."""
     a, b, c = COEFFICIENTS
-    x = g.to(dtype)
+    x: Tensor = g.to(dtype)
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     tall = g.size(-2) > g.size(-1)
     if tall:

@@ -124,11 +124,12 @@ def modules(config: Mapping[str, Any]) -> dict[str, str]:
     )
     try:
         directory = cached(user_cache(None, "code"), digest.hexdigest()[:32], build, PATIENCE)
-        return json.loads((directory / MODULES).read_text(encoding="utf-8"))
+        small: dict[str, str] = json.loads((directory / MODULES).read_text(encoding="utf-8"))
     except (OSError, UserError):  # a cache that cannot be written is no reason to have no size
         with TemporaryDirectory() as temporary:
             build(Path(temporary))
-            return json.loads((Path(temporary) / MODULES).read_text(encoding="utf-8"))
+            small = json.loads((Path(temporary) / MODULES).read_text(encoding="utf-8"))
+    return small
 
 
 @cache  # most modules are the same in all scripts

@@ -55,7 +55,7 @@ class Run:
     @property
     def bytes_per_token(self) -> float:
         """Of the tokens that were scored."""
-        return self.results["val_loss"] / math.log(2) / self.results["val_bpb"]
+        return float(self.results["val_loss"] / math.log(2) / self.results["val_bpb"])
 
     def curve(self, stage: str, name: str) -> dict[int, float]:
         """The values of a curve by step."""

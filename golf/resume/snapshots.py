@@ -85,7 +85,7 @@ class Checkpointer(NoCheckpointer):
         self.times = about["times"] + 1
         self.loop_seconds, self.stage_seconds = about["loop_seconds"], about["stage_seconds"]
         self.recorder.heard.event("resumed", stage=self.stage, done=about["done"], times=self.times)
-        return about["done"]
+        return int(about["done"])
 
     def save(self, state: LoopState, done: int, request: int, seconds: Callable[[], float] = float) -> None:
         """A file that cannot be written is logged, and does not end the job."""

@@ -62,11 +62,13 @@ class StageContext:
     def model_shape(self) -> GPT:
         """The configured model without memory for its weights: for checks."""
         with torch.device("meta"):
-            return self.build("model", self.backend)
+            model: GPT = self.build("model", self.backend)
+        return model
 
     def new_model(self) -> GPT:
         """The configured model on the device, at its initial weights."""
-        return self.build("model", self.backend).to(self.device)
+        model: GPT = self.build("model", self.backend).to(self.device)
+        return model
 
     def read_artifact(self) -> Artifact:
         """The artifact to score."""

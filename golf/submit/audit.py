@@ -54,7 +54,8 @@ def audit(seeds: Sequence[Seed], script_sha256: str) -> Audit:
 def facts_of_final(results: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
     """What ledger and probe wrote down during the pass whose score counts; from the results of the stages."""
     ttt = results["ttt"]
-    return ttt["facts"] if ttt["ttt"] is not None else results["evaluate"]["facts"]["sliding"]
+    facts: Mapping[str, Any] = ttt["facts"] if ttt["ttt"] is not None else results["evaluate"]["facts"]["sliding"]
+    return facts
 
 
 def _probed(facts: Sequence[Mapping[str, Any]]) -> list[Check]:

@@ -48,7 +48,7 @@ def sweep_of(cfg: DictConfig) -> Sweep:
     """The sweep of a composed configuration. Raises UserError for a mistake in it."""
     spec: Any = OmegaConf.to_container(cfg.sweep, resolve=True)
     check_component("sweep", spec)
-    sweep = build(spec)
+    sweep: Sweep = build(spec)
     sweep.check()
     return sweep
 

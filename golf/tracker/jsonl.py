@@ -122,7 +122,7 @@ def metrics_that_hold(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def _line(text: bytes) -> dict[str, Any]:
     """Raises UserError for what is none."""
     require(text.endswith(b"\n"), "it is cut short")
-    line = parse_json(text, FILE, Metrics | Event, allow_nan=True)
+    line: dict[str, Any] = parse_json(text, FILE, Metrics | Event, allow_nan=True)
     if line["kind"] == "metrics":
         shaped({key: value for key, value in line.items() if key not in ("kind", "stage")}, FILE, dict[str, VALUE])
     return line

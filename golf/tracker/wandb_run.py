@@ -115,7 +115,8 @@ def _end_service() -> None:
 
 def _encodable(options: Mapping[str, Any]) -> dict[str, Any]:
     """JSON values without what UTF-8 lacks: Python reads bytes of a path that are no UTF-8 as halves of characters."""
-    return json.loads(json.dumps(options, ensure_ascii=False).encode(errors="replace"))
+    encodable: dict[str, Any] = json.loads(json.dumps(options, ensure_ascii=False).encode(errors="replace"))
+    return encodable
 
 
 def _sync(folders: Iterable[Path]) -> str:

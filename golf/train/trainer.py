@@ -116,7 +116,7 @@ class Trainer:
         def backward(model: GPT, ids: Tensor, targets: Tensor) -> Tensor:
             """Add a micro-batch's part to the gradients; its part of the loss."""
             with autocast(device):
-                loss = model(ids, targets) / self.micro_batches
+                loss: Tensor = model(ids, targets) / self.micro_batches
             gradients.accumulate(loss, parameters)
             return loss.detach()
 

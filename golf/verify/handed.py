@@ -49,7 +49,7 @@ class SubmissionFolder:
         seeds: Any = self.submission.get("seeds")
         listed = isinstance(seeds, list) and len(seeds) > 0 and all(type(seed) is int for seed in seeds)
         require(listed and len(set(seeds)) == len(seeds), f"{SUBMISSION}: seeds: is no list of different numbers")
-        return seeds
+        return list(seeds)
 
     @property
     def names(self) -> list[str]:
@@ -72,7 +72,8 @@ class SubmissionFolder:
 
     def config_of(self, seed: int, directory: str) -> dict[str, Any]:
         """What the script makes of its configuration, as JSON."""
-        return json.loads(json.dumps(asked_for(self.config, seed, directory)))
+        config: dict[str, Any] = json.loads(json.dumps(asked_for(self.config, seed, directory)))
+        return config
 
     @cached_property
     def logs(self) -> dict[int, ScriptLog]:
@@ -87,7 +88,8 @@ class SubmissionFolder:
         return unpack(self.script)
 
     def _json(self, name: str) -> dict[str, Any]:
-        return read_json(self.path(name), dict[str, Any], MAX_TEXT)
+        found: dict[str, Any] = read_json(self.path(name), dict[str, Any], MAX_TEXT)
+        return found
 
 
 def _log_name(seed: int) -> str:

@@ -37,7 +37,8 @@ def beyond(handed: SubmissionFolder) -> Iterator[Finding]:
 
 def artifact_digest(log: ScriptLog) -> str:
     """Of the artifact that the log's run made."""
-    return dict(log.lines)["artifact"]["sha256"]
+    digest: str = dict(log.lines)["artifact"]["sha256"]
+    return digest
 
 
 def _order(name: str, log: ScriptLog) -> Finding:

@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -45,7 +45,7 @@ class Encoder:
         return np.array(tokens, np.uint16)
 
     def _normalised(self, text: str) -> str:
-        normalised = self._model.normalize(text)
+        normalised: str = self._model.normalize(text)
         return (normalised[1:] if self._has_dummy_prefix else normalised).replace(SPACE, " ")
 
 
@@ -86,7 +86,7 @@ def in_order(
     pool: ProcessPoolExecutor, work: Callable[[Given], Done], given: Iterable[Given], ahead: int
 ) -> Iterator[Done]:
     """What `work` makes of each, in order; never are more than `ahead` taken that have not been handed back."""
-    waiting: deque = deque()
+    waiting: deque[Future[Done]] = deque()
     for one in given:
         waiting.append(pool.submit(work, one))
         if len(waiting) == ahead:
