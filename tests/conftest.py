@@ -18,7 +18,17 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU, by Triton's interpreter; read when it is imported
 
-LONGEST = ("toggles", "launch", "sweep", "test_smoke.py", "test_pipeline.py", "submit", "verify")
+LONGEST = (
+    "toggles",
+    "launch",
+    "sweep",
+    "test_smoke.py",
+    "test_pipeline.py",
+    "submit",
+    "verify",
+    "bench",
+    "test_readmes.py",
+)
 
 
 def pytest_collection_modifyitems(items):

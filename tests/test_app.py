@@ -227,7 +227,7 @@ def test_claims_never_collide(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["golf/conf", "conf"])
 def test_config_is_found_in_a_wheel_and_in_a_checkout(tmp_path: Path, place: str) -> None:
     package = Path(golf.__file__).parent
-    for source in [*package.glob("*.py"), *package.glob("config/*.py")]:
+    for source in [*package.glob("*.py"), *package.glob("config/*.py"), *package.glob("utils/*.py")]:
         target = tmp_path / "golf" / source.relative_to(package)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)

@@ -18,6 +18,8 @@ from golf.bench.subjects import KNOWN, SUBJECTS
 from golf.build import build
 from golf.train.ema import EMA
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     "experiment=tiny",
     "trainer.batch_tokens=256",

@@ -1,7 +1,6 @@
 """data=stdlib: built once, cached by content, ready to train on."""
 
-import os
-import subprocess
+import multiprocessing
 import sys
 
 import numpy as np
@@ -123,17 +122,18 @@ def test_a_python_without_topics_has_modules(tmp_path, monkeypatch):
     dataset.check(512, 256)
 
 
-@pytest.mark.slow
+def open_and_check(cache):
+    """How often the corpus was built, and the digests of its shards."""
+    dataset, heard = open_stdlib(cache)
+    dataset.check(512, 256)
+    return [name for name, _ in heard.events].count("corpus_built"), dataset.digests()["train"]
+
+
 def test_two_processes_at_once(tmp_path):
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_stdlib as t; d, h = t.open_stdlib(sys.argv[2]); "
-    code += "built = [name for name, _ in h.events].count('corpus_built'); d.check(512, 256); "
-    code += "print(built, *(s['sha256'] for s in d.digests()['train']))"
-    command = [sys.executable, "-c", code, os.path.dirname(__file__), str(tmp_path)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate()[0].split() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert sorted(words[0] for words in said) == ["0", "1"]
-    assert said[0][1:] == said[1][1:]
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        (one, digests), (other, same) = pool.map(open_and_check, [tmp_path] * 2, chunksize=1)
+    assert sorted((one, other)) == [0, 1]
+    assert digests == same
     assert len([file for file in tmp_path.iterdir() if file.is_dir()]) == 1
 
 

@@ -16,6 +16,7 @@ report(ArithmeticError("one and one are three"))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [0, 40, 100_000])
 def test_an_error_is_told_whole_or_not_at_all(tmp_path: Path, room: int) -> None:
     # What cuts the writing short is a limit here; else it is the launcher, which ends the ranks that did not fail first

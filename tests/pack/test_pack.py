@@ -255,6 +255,7 @@ def test_a_literal_holds_any_bytes(payload):
     assert names["P"].encode("latin-1") == payload
 
 
+@pytest.mark.slow
 def test_it_holds_only_what_the_run_needs():
     record = source(composed("experiment=record"))
     assert not any(name.startswith(("golf.app", "golf.cache", "golf.tracker", "golf.pipeline")) for name in record)

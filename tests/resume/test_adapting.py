@@ -64,6 +64,7 @@ def uninterrupted(hash_embed: bool) -> tuple[Adapting, int]:
     return adapting, calls.made
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the end of a generator that is no more
 @settings(max_examples=15, deadline=None)
 @given(shares=st.lists(st.floats(0, 1), min_size=1, max_size=4), hash_embed=st.booleans())

@@ -93,6 +93,7 @@ def test_what_is_logged():
     assert formatter.format(record) == f"upload later: wandb sync {SHOWN}"
 
 
+@pytest.mark.slow
 def test_a_job_in_a_directory_with_such_a_name(tmp_path):
     directory = tmp_path / "\x1b[31mred"
     directory.mkdir()
