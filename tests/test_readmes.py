@@ -59,7 +59,7 @@ NOT_HERE = {
     r"golf data download ": "needs the network; tests/data/test_download.py has a server of its own",
     r"golf report SWEEP --wandb|wandb sync |golf dashboard ENTITY/PROJECT$": "needs a login to W&B",
     r"golf verify submission --data DIR": "needs the script's data; tests/verify/test_verify.py repeats a score",
-    r"golf bench experiment=record ": "needs a GPU; tests/bench runs other rows",
+    r"golf bench experiment=record |torchrun ": "needs GPUs; tests/bench and tests/launch do the same on the CPU",
 }
 
 
