@@ -70,7 +70,7 @@ CODES = {"tensors", "artifact", "quantized", "sliding", *TTT}
 EMA = {"ema", "prequant", "validate ema_val_loss"}
 TRAINED = {"train loss", "raw", "validate val_loss", *EMA}
 VALIDATED = {"unigram", "prequant", "validate val_loss", "validate ema_val_loss"}
-SIZES = {"config data", "config model", "config trainer", "config tracker", "config threads"}
+SIZES = {"config data", "config model", "config trainer", "config tracker", "config compute"}
 RECORD = {*SIZES, "config codec", "config evaluation", "config quantizer", "config ttt"}
 
 SHARDS = f"data.path={FIXTURE} data.tokenizer={FIXTURE}/tokenizer.model data.val_tokens=1025"
@@ -81,6 +81,7 @@ WIDTHS += " model.vocab_size=320 model.rope_dims=8 model.mlp_mult=2.0"
 UNCOMPILED = f"{LENGTH} trainer.warmup_steps=0 compute.compile=false"
 
 ON_GPUS = "tests/test_gpu.py::test_attention_agrees_with_float32"
+ON_CPUS = "tests/kernels/test_choose.py::test_a_model_of_plain_kernels_is_one_graph"
 ON_LAUNCHERS = "tests/sweep/test_launchers.py::test_a_failure_stops_no_other_job"
 ON_QUEUES = "tests/sweep/test_launchers.py::test_slurm_runs_a_job_again_that_it_took_away"
 ON_NODES = "tests/sweep/test_launchers.py::test_slurm_runs_one_job_on_two_nodes"
@@ -127,12 +128,12 @@ BOOLEANS = [
     Flip("compute.deterministic=true", {"kernels"}),
     Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}),
     Flip("quantizer.fit_bytes=true", {"code", "events", *CODES}, at=f"{UNCALIBRATED} quantizer=rtn"),
-    Flip("ttt.hash_embed=false", {"code", *TTT}),
+    Flip("ttt.hash_embed=false", TTT),
 ]
 OPTIONS = [
     Flip("compute=deterministic compute.threads=1", {"kernels"}),
     Flip("compute=fast", {"answer"}),
-    Flip("compute=plain compute.threads=1", at=TRAIN),
+    Flip("compute=plain compute.threads=1", at=TRAIN, elsewhere=ON_CPUS),  # which `auto` is on the CPU
     Flip("cache=on cache.directory=relative", {"files"}),
     Flip("codec=brotli", {"artifact", "code"}),
     Flip("codec=lzma", {"artifact", "code"}),
@@ -165,7 +166,7 @@ OPTIONS = [
     Flip("resume=off", {"events", "kernels"}),
     Flip("sweep=clip_search", {"config sweep"}, at="--cfg=job", elsewhere=BY_OPTUNA),
     Flip("sweep=ttt_search", {"answer"}, at="--cfg=hydra", elsewhere=BY_OPTUNA),
-    Flip(f"model=record {WIDTHS}", {"code", "kernels", *TRAINED}, at=TRAIN),
+    Flip(f"model=record {WIDTHS}", {"kernels", *TRAINED}, at=TRAIN),
     Flip("model=small model.vocab_size=320", {"kernels", *TRAINED}, at=TRAIN),
     Flip(f"model=sp8192 {WIDTHS}", {"kernels", *TRAINED}, at=TRAIN),
     Flip("optimizer=adamw", {"code", "kernels", *TRAINED}, at=TRAIN),
@@ -193,7 +194,7 @@ NAMES = [
     Flip("evaluation.logits_dtype=bfloat16", {"sliding", *TTT}),
     Flip("launch.rdzv_backend=static", {"answer"}),
     Flip("model.embed_dtype=bfloat16", {"kernels", *TRAINED}, at=TRAIN),
-    Flip("compute.kernels=plain", at=TRAIN),  # which `auto` is on the CPU
+    Flip("compute.kernels=plain", at=TRAIN, elsewhere=ON_CPUS),  # which `auto` is on the CPU
     Flip("compute.kernels=quack", {"answer"}),
     Flip("compute.kernels=triton", {"answer"}),
     # Without autocast, which only GPUs have, the stream is float32.
@@ -216,7 +217,7 @@ NOTHING = [
     Flip("model.xsa_last_n=0", {"kernels", *TRAINED}, at=TRAIN),
     Flip("compute.threads=null", at=TRAIN, elsewhere="tests/test_pipeline.py::test_threads_are_those_of_this_run"),
     Flip("trainer.budget_seconds=1e6", {"events", "kernels", "train lr_scale", *TRAINED}, at=TRAIN),
-    Flip("trainer.ema=null", {"code", "kernels", *EMA, *CODES}),
+    Flip("trainer.ema=null", {"kernels", *EMA, *CODES}),
     Flip("trainer.validate_every=1", {"kernels", "validate val_loss"}),
     Flip("ttt.epochs=0", TTT),
 ]
