@@ -44,7 +44,7 @@ def write_optimizers(folder: Path) -> None:
     """An option of the group optimizer for each of OPTIMIZERS, with its class, and one whose values are wrong."""
     (folder / "optimizer").mkdir(parents=True)
     code = (
-        "import os, signal, time\nfrom pathlib import Path\nfrom golf import dist\nfrom golf.optim.adamw import AdamW\n"
+        "import os, signal, time\nfrom pathlib import Path\nfrom golf.runtime import dist\nfrom golf.optim.adamw import AdamW\n"
     )
     for name, body in OPTIMIZERS.items():
         lines = "".join(f"        {line}\n" for line in dedent(body).splitlines())
