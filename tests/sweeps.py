@@ -43,9 +43,8 @@ TRAIN = ("stages=[train]", "trainer.steps=1", "data.val_tokens=130")
 def write_optimizers(folder: Path) -> None:
     """An option of the group optimizer for each of OPTIMIZERS, with its class, and one whose values are wrong."""
     (folder / "optimizer").mkdir(parents=True)
-    code = (
-        "import os, signal, time\nfrom pathlib import Path\nfrom golf.runtime import dist\nfrom golf.optim.adamw import AdamW\n"
-    )
+    code = "import os, signal, time\nfrom pathlib import Path\n"
+    code += "from golf.optim.adamw import AdamW\nfrom golf.runtime import dist\n"
     for name, body in OPTIMIZERS.items():
         lines = "".join(f"        {line}\n" for line in dedent(body).splitlines())
         code += f"class {name}(AdamW):\n    def step(self, step, lr_scale):\n{lines}"

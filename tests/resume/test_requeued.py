@@ -37,8 +37,8 @@ MINE = """\
                 preempt("training")
 
     class TTT(ScoreFirst):
-        def _train(self, backward, sgd, ledger, chunk):
-            super()._train(backward, sgd, ledger, chunk)
+        def _train(self, *arguments):
+            super()._train(*arguments)
             preempt("adapting")
     """
 TWO = ("experiment=tiny", "cache=off", "data.order=record", "data.seed=null", "launch.nproc_per_node=2")
