@@ -26,7 +26,6 @@ from golf.utils.hashing import sha256
 from golf.utils.shell import quote
 
 SCRIPT, REQUIREMENTS = "train_gpt.py", "requirements.txt"
-OPTIONAL = {"triton"}  # kernels=auto does without
 IMPORT = re.compile(r"(?:^|[;:])[ \t]*(?:from[ \t]+([\w.]+)|import[ \t]+([\w., \t]+))", re.MULTILINE)
 SUBMISSION, COMPLIANCE, README = "submission.json", "compliance.json", "README.md"
 
@@ -134,13 +133,10 @@ def commands(seeds: Iterable[int], ranks: int, script: Path) -> list[str]:
 
 
 def requirements(sources: Mapping[str, str], versions: Mapping[str, str | None]) -> list[str]:
-    """The distributions that the script's modules import, at these versions or those that are installed.
-
-    Optional ones are needed if `versions` has them: they were there when the script ran.
-    """
+    """The distributions that the script's modules import, at these versions or those that are installed."""
     named = {name for source in sources.values() for name in imported(source)}
     distributions = packages_distributions()
-    there = {name for name, found in versions.items() if found} | (distributions.keys() - OPTIONAL)
+    there = {name for name, found in versions.items() if found} | distributions.keys()
     needed = {distributions.get(name, [name])[0] for name in named & there}
     return [
         f"{name}=={(versions.get(name) or version(name)).partition('+')[0]}"
