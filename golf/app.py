@@ -8,7 +8,7 @@ import traceback
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
-from itertools import count, pairwise
+from itertools import count, pairwise, takewhile
 from logging.config import dictConfig
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,10 @@ from golf.utils.cli import exit_code
 from golf.utils.run_lock import remove_if_empty
 from golf.utils.terminal import print_error
 
-# Hydra looks for plugins in the packages `hydra_plugins` along the path.
+# Hydra instantiates sweepers of the packages `hydra_plugins` along the path only, registered or not.
 sys.path.append(str(PACKAGE / "plugins"))
 
-_claimed: set[str] = set()  # directories that `claim` made in this process
+_claimed: list[Path] = []  # directories that `claim` made in this process, inner ones first
 
 
 def main() -> int:
@@ -97,7 +97,7 @@ def lead() -> int:
         return code
     finally:
         for directory in _claimed:
-            remove_if_empty(Path(directory))  # who wrote nothing leaves nothing behind
+            remove_if_empty(directory)  # a mistake leaves nothing behind
         if torchrun.active():
             torchrun.release()
 
@@ -138,13 +138,13 @@ def _whole(arguments: list[str]) -> list[str]:
 
 def claim(directory: str) -> str:
     """Make a new `directory` for a run and return its path, with a suffix if another run has taken that name."""
-    Path(directory).parent.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         path = Path(directory if number == 1 else f"{directory}-{number}")
+        new = [path, *takewhile(lambda parent: not parent.exists(), path.parents)]
         with suppress(FileExistsError):
-            path.mkdir()
+            path.mkdir(parents=True)
             break
-    _claimed.add(str(path.absolute()))
+    _claimed.extend(folder.absolute() for folder in new)
     return str(path)
 
 

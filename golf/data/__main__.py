@@ -23,7 +23,7 @@ def main() -> int:
         help='the token shards of one stream in order (.bin), JSON lines with a "text" (.jsonl), or a text each',
     )
     download = commands.add_parser("download", help="fetch a published data set, and verify it")
-    download.add_argument("name", help="one of conf/download.yaml, such as fineweb_sp8192")
+    download.add_argument("name", help="one of golf/data/download.yaml, such as fineweb_sp8192")
     download.add_argument("--shards", type=int, help="how many training shards (default: all)")
     download.add_argument("--output", type=expanded, help="its directory (default: data/NAME, where data=NAME looks)")
     build = commands.add_parser("build", help="make a tokenizer and shards from documents")

@@ -1,4 +1,4 @@
-"""The data sets that `python -m golf.data download` can fetch: conf/download.yaml."""
+"""The data sets that `python -m golf.data download` can fetch: download.yaml."""
 
 import shlex
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Any
 
 import yaml
 
-from golf.paths import config_dir
-
 
 def published() -> dict[str, dict[str, Any]]:
     """What is said of each data set, by name."""
-    published: dict[str, dict[str, Any]] = yaml.safe_load((config_dir() / "download.yaml").read_text(encoding="utf-8"))
+    published: dict[str, dict[str, Any]] = yaml.safe_load(
+        Path(__file__).with_name("download.yaml").read_text(encoding="utf-8")
+    )
     return published
 
 

@@ -10,7 +10,9 @@ from golf.utils.cli import exit_code, extra
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="golf submit", description=__doc__)
-    parser.add_argument("directories", nargs="+", help="of runs or of a sweep; and KEY=VALUE for conf/submission.yaml")
+    parser.add_argument(
+        "directories", nargs="+", help="of runs or of a sweep; and KEY=VALUE for golf/submit/submission.yaml"
+    )
     parser.add_argument("--output", type=expanded, default=Path("submission"), help="the folder (default: submission)")
     parser.add_argument("--logs", type=expanded, help="where the script was run (default: OUTPUT-runs)")
     arguments = parser.parse_args()

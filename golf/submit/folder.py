@@ -32,7 +32,7 @@ SUBMISSION, COMPLIANCE, README = "submission.json", "compliance.json", "README.m
 
 @dataclass(frozen=True)
 class About:
-    """What conf/submission.yaml says."""
+    """What golf/submit/submission.yaml says."""
 
     author: str
     github_id: str

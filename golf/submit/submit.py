@@ -32,8 +32,8 @@ OF_DATA = ("val_tokens", "seed", "order")  # the others say where the data are
 def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, logs: Path) -> bool:
     """Write the folder from the runs of one variant; whether the audit passed.
 
-    overrides: KEY=VALUE of conf/submission.yaml. logs: the directory in which the script was run. Raises UserError for
-    runs that are not of one variant or not whole, and for what conf/submission.yaml lacks.
+    overrides: KEY=VALUE of submission.yaml. logs: the directory in which the script was run. Raises UserError for
+    runs that are not of one variant or not whole, and for what submission.yaml lacks.
     """
     about = read_about(overrides)
     require(len(directories) > 0, "no directory of runs is given; those of a sweep are in multirun/<date>/<time>")
@@ -63,9 +63,8 @@ def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, 
 
 
 def read_about(overrides: Sequence[str]) -> About:
-    """conf/submission.yaml with what the command line changes. Raises UserError for a key that is unknown, or not said
-    at all."""
-    about = yaml.safe_load((config_dir() / "submission.yaml").read_text(encoding="utf-8"))
+    """submission.yaml with what the command line changes. Raises UserError for a key that is unknown or missing."""
+    about = yaml.safe_load(Path(__file__).with_name("submission.yaml").read_text(encoding="utf-8"))
     for key, _, value in (override.partition("=") for override in overrides):
         if key not in about:
             raise UserError(no_such("key", key, key, about))

@@ -32,7 +32,7 @@ STATED = {f"{what}_{split}" for what in ("files", "tokens") for split in SPLITS}
 
 @dataclass(frozen=True)
 class Source:
-    """What conf/download.yaml says of a data set."""
+    """What golf/data/download.yaml says of a data set."""
 
     repository: str
     revision: str
@@ -56,8 +56,8 @@ class Plan:
 
 
 def download(name: str, directory: Path, shards: int | None, events: Listener) -> None:
-    """Have the data set `name` of conf/download.yaml in `directory`, with its first `shards` training shards (None:
-    all). What is there and right stays. Of several processes, one works and the others wait.
+    """Have the data set `name` of golf/data/download.yaml in `directory`, with its first `shards` training shards
+    (None: all). What is there and right stays. Of several processes, one works and the others wait.
 
     Raises UserError if it is unknown, cannot be fetched or written, or `directory` has files that do not belong to it.
     """
@@ -101,7 +101,7 @@ def _remove_if_empty(directory: Path) -> None:
 
 def _source(name: str) -> Source:
     known = published()
-    require(name in known, f"{name}: is none of the data sets in conf/download.yaml: {', '.join(known)}")
+    require(name in known, f"{name}: is none of the data sets in golf/data/download.yaml: {', '.join(known)}")
     return Source(**known[name])
 
 
@@ -138,7 +138,7 @@ def _stated(source: Source, repository: Repository, staging: Path) -> dict[str, 
     except (ValueError, TypeError, KeyError, AttributeError, UserError) as error:
         raise UserError(
             f"{repository.name}: {source.manifest} cannot be understood ({error!r}); "
-            "manifest: null in conf/download.yaml does without it"
+            "manifest: null in golf/data/download.yaml does without it"
         ) from error
 
 

@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig
 
+from golf.config.composed import checked, without_hydra
 from golf.errors import Ended, Stopped, require
 from golf.sweep import status
 from golf.sweep.conclusion import conclude
@@ -56,7 +57,10 @@ class Grid(BasicSweeper):
         return self.batch_index >= len(self.batches)
 
     def _jobs(self, arguments: list[str]) -> list[tuple[DictConfig, Path]]:
-        """Fill `batches` with the combinations that have a meaning; the configuration and the directory of each."""
+        """Fill `batches` with the combinations that have a meaning; the configuration and the directory of each.
+
+        Raises UserError for the first mistake in one of them: none runs then.
+        """
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
@@ -66,6 +70,7 @@ class Grid(BasicSweeper):
             for combination in every:
                 cfg = self._composed(combination)
                 if cfg is not None:
+                    checked(without_hydra(cfg), cfg.hydra)
                     jobs.append((cfg, directory_of(cfg, len(jobs))))
                     batch.append(combination)
             if batch:

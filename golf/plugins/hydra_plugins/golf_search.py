@@ -10,6 +10,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from golf.config.composed import checked, without_hydra
 from golf.errors import Stopped, require
 from golf.io.run_directory import MULTIRUN
 from golf.sweep import status
@@ -82,6 +83,8 @@ class Search(Sweeper):
         self.validate_batch_is_legal([[_one_value(override) for override in overrides]])
         # Of one number, since numbers begin anew when the search goes on.
         trials = [[_one_value(override, last) for override in overrides] for last in (False, True)]
+        for cfg in map(self._load, trials):
+            checked(without_hydra(cfg), cfg.hydra)
         if trials[0] != trials[1]:
             require_apart((cfg, directory_of(cfg, 0)) for cfg in map(self._load, trials))
 
