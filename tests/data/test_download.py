@@ -233,7 +233,7 @@ def test_a_repository_that_grows_and_changes_is_followed(hub, directory):
     assert read_manifest(directory).source["commit"] == hub.commit
 
 
-def test_what_an_interrupted_download_left_does_not_replace_what_is_right(hub, directory, files):
+def test_leftovers_of_a_download_do_not_replace_good_files(hub, directory, files):
     fetched(directory)
     hub.files |= dict.fromkeys(TRAIN[:2], files[VAL])
     hub.commit = "8" * 40

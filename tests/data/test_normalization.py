@@ -63,7 +63,7 @@ def test_any_text_is_counted_and_explained(counting, name, text):
 @pytest.mark.parametrize("name", EXACT)
 @fuzz
 @given(text=anything)
-def test_our_own_tokenizer_changes_nothing_but_what_it_takes_for_a_space(counting, name, text):
+def test_our_tokenizer_changes_only_what_it_takes_for_a_space(counting, name, text):
     account = counting[name].of_text(text)
     assert (account.characters, account.rewritten) == (0, 0)
     assert account.white_space == -2 * text.count("▁")

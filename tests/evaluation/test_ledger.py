@@ -85,7 +85,7 @@ class Losses(Reader):
 
 
 @given(st.integers(1, 12), st.data())
-def test_every_target_is_scored_once_and_none_is_handed_out_before(seq_len, data):
+def test_targets_are_scored_once_and_not_handed_out_before(seq_len, data):
     num_targets, stride = data.draw(st.integers(seq_len + 1, 120)), data.draw(st.integers(1, seq_len))
     stream = stream_of(num_targets)
     reader = Losses(stream)

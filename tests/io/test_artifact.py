@@ -236,7 +236,7 @@ class Wider(Reverse):
 """
 
 
-def test_a_codec_of_ones_own_is_built_from_ones_own_configuration(
+def test_a_custom_codec_is_built_from_its_configuration(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own_codec_module.py").write_text(OWN_CODEC)
@@ -256,7 +256,7 @@ def test_a_codec_of_ones_own_is_built_from_ones_own_configuration(
 @pytest.mark.parametrize(
     ("name", "problem"), [("Lossy", "does not give back"), ("Longer", "decodes to"), ("Wider", "decodes to")]
 )
-def test_a_codec_that_does_not_give_back_its_input_is_refused_when_writing(
+def test_a_lossy_codec_is_refused_when_writing(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, problem: str
 ) -> None:
     (tmp_path / "lossy_codec_module.py").write_text(OWN_CODEC)

@@ -134,7 +134,7 @@ def test_without_a_key_one_line_says_how_to_upload(recorded):
     assert recorded.last_line.endswith(shlex.join(["wandb", "sync", *folders]))
 
 
-def test_nothing_is_asked_and_nothing_lies_outside_the_run_directory(tmp_path):
+def test_no_prompt_and_no_file_outside_the_run_directory(tmp_path):
     """Without a key; a process of its own on a terminal of its own, where a question would wait for an answer."""
     home, directory = tmp_path / "home", tmp_path / "run"
     home.mkdir()
