@@ -15,7 +15,7 @@ from golf.runtime.device import autocast
 from golf.runtime.finite import TRAINED_TOO_FAST, require_finite
 
 
-class _Watched:
+class _Collector:
     """Kernels that add up XᵀX of what each weight meets, by the weight's name; weights that meet the same X share it.
 
     X has the type that layers compute in: products of bfloat16 numbers are exact in float32, in which they are added.
@@ -68,15 +68,15 @@ def collect_hessians(
     }
     device = model.tok_emb.weight.device
     kernels = model.kernels
-    watched = _Watched(kernels, names)
-    model.set_kernels(cast(Kernels, watched))  # it has all of their functions
+    collector = _Collector(kernels, names)
+    model.set_kernels(cast(Kernels, collector))  # it has all of their functions
     for i in range(dist.rank(), batches, dist.world_size()):
         ids, _ = loader.batch(batch_tokens // model.seq_len)
         with autocast(device):
-            watched.meet(model.hidden(ids.to(device)), model.tok_emb.weight)
+            collector.meet(model.hidden(ids.to(device)), model.tok_emb.weight)
         events.progress("calibrate", i + 1, batches)
     model.set_kernels(kernels)
-    dist.all_reduce_sum(list(watched.sums.values()))
-    means = {names: total / batches for names, total in watched.sums.items()}
+    dist.all_reduce_sum(list(collector.sums.values()))
+    means = {names: total / batches for names, total in collector.sums.items()}
     require_finite({f"the Hessian of {' and '.join(names)}": mean for names, mean in means.items()}, TRAINED_TOO_FAST)
     return {name: mean for names, mean in means.items() for name in names}

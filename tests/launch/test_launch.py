@@ -313,7 +313,7 @@ def test_under_torchrun_rank_0_composes(under_torchrun):
     assert printed.count("TTT") == 1
 
 
-MICRO = "trainer.micro_batches=1 cannot be dealt evenly to 2 processes; set trainer.micro_batches=2\n"
+MICRO = "trainer.micro_batches=1 cannot be divided evenly among 2 processes; set trainer.micro_batches=2\n"
 
 
 @pytest.mark.parametrize(
