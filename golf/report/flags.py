@@ -62,10 +62,10 @@ def _different(runs: Sequence[Run]) -> list[str]:
 def _unknown(runs: Sequence[Run]) -> list[str]:
     """Runs whose score was made by stages that nobody knows any more."""
     return [
-        f"{run.directory.name}: the record of {stage}, which made its score, is gone; its configuration is not compared"
+        f"{run.directory.name}: the report of {stage}, which made its score, is gone; its configuration is not compared"
         for run in runs
         for stage in run.results["stages"]
-        if stage not in run.records
+        if stage not in run.reports
     ]
 
 
@@ -80,8 +80,8 @@ def _other_text(runs: Sequence[Run], baseline: Baseline) -> list[str]:
 
 def _trained_on(run: Run) -> Any:
     """Digests of the training shards, where they are known."""
-    record = run.records.get("train")
-    return None if record is None else record["provenance"]["data"]["train"]
+    report = run.reports.get("train")
+    return None if report is None else report["provenance"]["data"]["train"]
 
 
 def _stages(run: Run) -> Sequence[Mapping[str, Any]]:

@@ -106,7 +106,7 @@ def _bytes(made: Variants, path: Path) -> Path | None:
 
 
 def _of_group(run: Run, group: str) -> float:
-    sizes: dict[str, float] = run.records["quantize"]["result"]["bytes_per_tensor"]
+    sizes: dict[str, float] = run.reports["quantize"]["result"]["bytes_per_tensor"]
     return sum(size for tensor, size in sizes.items() if group_of(tensor) == group)
 
 

@@ -18,13 +18,13 @@ from golf.tracker.jsonl import metrics_that_hold, read
 class Run:
     """One run that came to an end, all that it left read and found to be of its form.
 
-    records: of the stages that made its score, by name, as far as they are there; tracker: the configuration of the
+    reports: of the stages that made its score, by name, as far as they are there; tracker: the configuration of the
     tracker; lines: of metrics.jsonl; started: as its job's status says, in seconds since 1970.
     """
 
     directory: Path
     results: Mapping[str, Any]
-    records: Mapping[str, Mapping[str, Any]]
+    reports: Mapping[str, Mapping[str, Any]]
     tracker: Mapping[str, Any]
     lines: Sequence[dict[str, Any]]
     started: float
@@ -38,7 +38,7 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """What made the score: the configuration of each group, as the stages that used it were given it."""
-        return {group: value for record in self.records.values() for group, value in record["config"].items()}
+        return {group: value for report in self.reports.values() for group, value in report["config"].items()}
 
     @property
     def scored_on(self) -> dict[str, Any]:
@@ -108,14 +108,14 @@ def read_runs(directories: Iterable[Path]) -> tuple[list[Run], dict[Path, Withou
 
 def _run(directory: Path, results: Mapping[str, Any], job: Mapping[str, Any] | None) -> Run:
     config = read_config(directory)
-    records = _records(directory, config["input"], results)
-    return Run(directory, results, records, config["tracker"], read(directory), job["started"] if job else math.inf)
+    reports = _reports(directory, config["input"], results)
+    return Run(directory, results, reports, config["tracker"], read(directory), job["started"] if job else math.inf)
 
 
-def _records(directory: Path, source: str | None, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _reports(directory: Path, source: str | None, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Of the stages that results.json names: those of this run, and those of the run that it took its input from."""
-    there = [record for folder in (directory, source) if folder for record in read_records(Path(folder))]
-    by_key = {record["key"]: record for record in there}
+    there = [report for folder in (directory, source) if folder for report in read_records(Path(folder))]
+    by_key = {report["key"]: report for report in there}
     return {stage: by_key[made["key"]] for stage, made in results["stages"].items() if made["key"] in by_key}
 
 

@@ -48,14 +48,14 @@ def with_model_of(
     return merged, tokenizer
 
 
-def with_seeds_of(record: Mapping[str, Any], config: Mapping[str, Any], overridden: frozenset[str]) -> dict[str, Any]:
-    """`config` with the seeds of the training that `record` is of, unless the command line set them.
+def with_seeds_of(report: Mapping[str, Any], config: Mapping[str, Any], overridden: frozenset[str]) -> dict[str, Any]:
+    """`config` with the seeds of the training that `report` is of, unless the command line set them.
 
     Calibration reads the first sequences of the training, whose order depends on the seed.
     """
     if {"seed", "data", "data.seed"} & overridden:
         return dict(config)
-    trained = record["config"]
+    trained = report["config"]
     return {**config, "seed": trained["seed"], "data": {**config["data"], "seed": trained["data"]["seed"]}}
 
 

@@ -57,8 +57,8 @@ def ttt_curve(directory: Path) -> Path | None:
 
 def bytes_per_tensor(directory: Path) -> Path | None:
     """bytes_per_tensor.png: estimated bytes in the artifact by layer and kind of tensor; None without data."""
-    record = RunFiles(directory, source=None).read_record("quantize")
-    sizes = record["result"].get("bytes_per_tensor") if record else None
+    report = RunFiles(directory, source=None).read_record("quantize")
+    sizes = report["result"].get("bytes_per_tensor") if report else None
     if not sizes:
         return None
     table: dict[int, dict[str, float]] = {}

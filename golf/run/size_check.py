@@ -19,9 +19,9 @@ CODEC_ANSWERS = 1.25  # bytes of entropy less, for one byte less in the file: on
 
 def check_size(context: StageContext) -> None:
     """Raise UserError if the artifact that was written, with the code, is larger than allowed. All files stay."""
-    record = context.files.read_record("quantize")
-    assert record is not None
-    result = record["result"]
+    report = context.files.read_record("quantize")
+    assert report is not None
+    result = report["result"]
     over = result["artifact_bytes"] - context.room
     if over <= 0:
         return

@@ -35,7 +35,7 @@ class Audit:
 
 def audit(seeds: Sequence[Seed], script_sha256: str) -> Audit:
     """Look at all seeds together; `script_sha256` is that of the packed script."""
-    results = [{stage: record["result"] for stage, record in seed.run.records.items()} for seed in seeds]
+    results = [{stage: report["result"] for stage, report in seed.run.reports.items()} for seed in seeds]
     facts = [facts_of_final(of_seed) for of_seed in results]
     return Audit(
         [
@@ -115,16 +115,16 @@ def _provenance(seeds: Sequence[Seed]) -> list[Check]:
         "device": lambda provenance: provenance["device"]["name"],
         "processes": lambda provenance: provenance["ranks"],
     }
-    records = [record for seed in seeds for record in seed.run.records.values()]
+    reports = [report for seed in seeds for report in seed.run.reports.values()]
     checks = []
     for name, fact in facts.items():
-        alike = not differing([fact(record["provenance"]) for record in records])
+        alike = not differing([fact(report["provenance"]) for report in reports])
         found = "the same in all stages of all seeds" if alike else "differs between stages or seeds"
         checks.append(Check(f"provenance: {name}", alike, found))
-    states = [record["provenance"]["git"] for record in records]
+    states = [report["provenance"]["git"] for report in reports]
     clean = all(state is not None and not state["dirty"] for state in states)
     commit = states[0]["commit"] if clean and states[0] else "code that is in no commit made a stage"
-    here = all(record["provenance"]["code_sha256"] == code_digest() for record in records)
+    here = all(report["provenance"]["code_sha256"] == code_digest() for report in reports)
     other = "the package is not that of the runs: check out their commit, or run them again"
     return [
         *checks,
@@ -136,8 +136,8 @@ def _provenance(seeds: Sequence[Seed]) -> list[Check]:
 
 def _resumed(seeds: Sequence[Seed]) -> Check:
     """No fault, but to be known: the seconds of such a stage are those of several processes."""
-    records = [(seed.seed, stage, record["resumed"]) for seed in seeds for stage, record in seed.run.records.items()]
-    told = [f"{stage} of seed {seed} {times}×" for seed, stage, times in records if times]
+    reports = [(seed.seed, stage, report["resumed"]) for seed in seeds for stage, report in seed.run.reports.items()]
+    told = [f"{stage} of seed {seed} {times}×" for seed, stage, times in reports if times]
     return Check("provenance: resumed", True, ", ".join(told) or "no stage of a run was cut off and resumed")
 
 

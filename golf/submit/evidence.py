@@ -125,7 +125,7 @@ class Seed:
         """Scores, bytes and seconds: the log's, or the framework's as long as there is none."""
         if self.log is not None and self.log.score is not None:
             return figures(self.log.results, self.log.score)
-        return figures({stage: record["result"] for stage, record in self.run.records.items()}, self.run.results)
+        return figures({stage: report["result"] for stage, report in self.run.reports.items()}, self.run.results)
 
     @property
     def machine(self) -> Mapping[str, Any]:

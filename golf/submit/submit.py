@@ -47,7 +47,7 @@ def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, 
     require(len(by_seed) == len(runs), "a seed ran twice; give one run for each")
     for run in runs:
         for stage in ("train", "quantize", "evaluate", "ttt"):
-            require(stage in run.records, f"{run.directory}: the record of {stage}, which made its score, is gone")
+            require(stage in run.reports, f"{run.directory}: the report of {stage}, which made its score, is gone")
     config = read_config(runs[0].directory)
     config |= {group: runs[0].config[group] for group in (*GROUPS, "data", "seed")}  # of what made the score
     provenance = runs[0].results["provenance"]

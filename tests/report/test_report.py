@@ -199,7 +199,7 @@ def test_runs_without_a_score_are_named(copy, capsys, tmp_path):
     (copy / "score_first-42" / "ttt.json").unlink()
     (copy / "score_first-1337" / "results.json").unlink()
     _, printed = written([copy], tmp_path, capsys)
-    assert "the record of ttt, which made its score, is gone" in printed
+    assert "the report of ttt, which made its score, is gone" in printed
 
 
 def test_a_seed_that_ran_twice(sweep, copy, tmp_path, capsys):

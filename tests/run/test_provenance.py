@@ -73,9 +73,7 @@ def test_config_digest_is_of_the_values_alone() -> None:
     assert digest != config_digest({"a": 1.5, "b": {"c": [1, 2]}})
 
 
-def test_code_digest_is_the_same_in_a_checkout_and_a_wheel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_digest_is_the_same_in_a_checkout_and_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = code_digest()
     for name, conf in (("checkout", "conf"), ("wheel", "golf/conf")):
         monkeypatch.setattr("golf.paths.PACKAGE", copied(tmp_path / name, conf))
