@@ -159,9 +159,9 @@ def test_paths_are_relative_to_the_working_directory(directory, monkeypatch):
         ({"path": "no/where"}, r"data\.path: there is no directory no/where"),
         ({"tokenizer": "no.model"}, r"data\.tokenizer: there is no file no\.model"),
         ({"train_glob": "a_*.bin"}, r"data\.train_glob: no file in .*/data matches a_\*\.bin"),
-        ({"train_glob": ""}, r"data\.train_glob=: is no pattern of files below data\.path"),
+        ({"train_glob": ""}, r"data\.train_glob=: is not a pattern of files below data\.path"),
         ({"val_glob": "."}, r"data\.val_glob=\.: "),
-        ({"val_glob": "/data/*.bin"}, r"data\.val_glob=/data/\*\.bin: is no pattern of files below data\.path"),
+        ({"val_glob": "/data/*.bin"}, r"data\.val_glob=/data/\*\.bin: is not a pattern of files below data\.path"),
         ({"val_glob": "b_*.bin"}, r"data\.val_glob: no file in .*/data matches b_\*\.bin"),
     ],
 )

@@ -8,7 +8,7 @@ from golf.errors import UserError
 
 
 def read_documents(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    """Name, for messages, and text of each. Raises UserError for what cannot be read."""
+    """Yields the name, for messages, and the text of each. Raises UserError for an unreadable file."""
     for file in files:
         try:
             if file.suffix == ".jsonl":
