@@ -1,4 +1,4 @@
-"""PNGs of one run directory: what was learned in training, what TTT gained, where the bytes go."""
+"""PNGs of one run directory: learning curve, TTT curve, bytes per tensor."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ PARTS = {"attn": "attention", "mlp": "mlp", "emb": "embedding"}  # part of a ten
 
 
 def plot_all(directory: Path, events: Listener) -> list[Path]:
-    """Draw every plot that the run directory has data for; those written. The event `not_drawn` names the others."""
+    """Draw every plot that has data; returns those written. The event `not_drawn` names the failed ones."""
     drawn, failed = [], {}
     for plot in (learning_curve, ttt_curve, bytes_per_tensor):
         try:

@@ -1,4 +1,4 @@
-"""results.json: what came out of a run, from the reports of its stages."""
+"""results.json: the results of a run, from the reports of its stages."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -31,14 +31,14 @@ def assemble(
 ) -> dict[str, Any]:
     """The content of results.json.
 
-    choices: the options that made the score. reports: of the stages that made it, in this run or in the one it took its
-    input from. What no stage has computed, or nobody knows of what made the input, is null; without an evaluation the
-    final score is that of the weights before quantization. The seed is that of the training.
+    choices: the options that made the score. reports: of the stages that made it, in this run or in its input run.
+    Values that no stage has computed, or that are unknown of the input, are null; without an evaluation the final score
+    is that of the weights before quantization. The seed is that of the training.
     """
     found = {name: report["result"] for name, report in reports.items()}
     train, quantize, evaluate, ttt = (found.get(name, {}) for name in ("train", "quantize", "evaluate", "ttt"))
     if "train" in reports and not _same_targets(reports["train"]["provenance"]["data"], provenance["data"]):
-        train = {**train, "prequant": None}  # a score of other tokens is none to stand beside these
+        train = {**train, "prequant": None}  # scored on other tokens, so not comparable
     scored = evaluate | ttt
     scores = {"prequant": train.get("prequant"), **{name: scored.get(name) for name in reversed(SCORES)}}
     final = next((scores[name] for name in (*SCORES, "prequant") if scores[name]), None) or {}
@@ -67,7 +67,7 @@ def _same_targets(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _made_by(report: Mapping[str, Any]) -> dict[str, Any]:
-    """What has to be the same for a stage to give the same again."""
+    """What determines a stage's result."""
     provenance = report["provenance"]
     return {
         "seconds": report["seconds"],

