@@ -40,7 +40,7 @@ def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, 
     require(folder.is_dir() or not folder.exists(), f"--output {folder}: is a file")
     require(
         folder.resolve() != logs.resolve(),
-        f"--logs {logs}: must differ from --output, since the script leaves other files there",
+        f"--logs {logs}: must differ from --output",
     )
     runs, without = read_runs(directories)
     require(not without, f"{next(iter(without), '')}: has no score; give whole runs")
