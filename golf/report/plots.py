@@ -82,9 +82,9 @@ def _curves(of: Variants, stage: str, name: str, title: str, x: str, y: str, pat
 
 def _same_steps(curves: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray]:
     """Steps, and values (curves, steps); empty curves are left out."""
-    said = [curve for curve in curves if curve]
-    steps = sorted(set.intersection(*(set(curve) for curve in said))) if said else []
-    return np.array(steps), np.array([[curve[step] for step in steps] for curve in said])
+    found = [curve for curve in curves if curve]
+    steps = sorted(set.intersection(*(set(curve) for curve in found))) if found else []
+    return np.array(steps), np.array([[curve[step] for step in steps] for curve in found])
 
 
 def _bytes(made: Variants, path: Path) -> Path | None:

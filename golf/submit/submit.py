@@ -66,7 +66,7 @@ def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, 
 
 
 def read_about(overrides: Sequence[str]) -> About:
-    """conf/submission.yaml with what the command line changes. Raises UserError for a key that is unknown, or not said
+    """conf/submission.yaml with what the command line changes. Raises UserError for a key that is unknown, or missing
     at all."""
     about = yaml.safe_load((config_dir() / "submission.yaml").read_text(encoding="utf-8"))
     for key, _, value in (override.partition("=") for override in overrides):

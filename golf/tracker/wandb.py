@@ -98,7 +98,7 @@ class Wandb(Listener):
         try:
             self._run.log_artifact(artifact)
         except Exception as error:  # it asks the server, which may have gone away
-            log.warning("W&B has not taken %s (%s)", path, type(error).__name__)
+            log.warning("W&B has not received %s (%s)", path, type(error).__name__)
 
 
 def _without_nulls(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def finish(run: Any, *, exit_code: int) -> None:
     try:
         run.finish(exit_code=exit_code)
     except TimeoutError:
-        log.warning("W&B has not taken everything within %g s; to upload: %s", seconds, _sync([folder]))
+        log.warning("W&B has not received everything within %g s; to upload: %s", seconds, _sync([folder]))
     _end_service()  # the next run in this process has other directories
 
 

@@ -231,7 +231,7 @@ def test_unreadable_inputs_are_named_and_nothing_is_left(documents, tmp_path, mo
         ([tmp_path], "data", f"{tmp_path}: is neither a text (.txt) nor JSON lines (.jsonl)"),
         ([documents[0], documents[0]], "data", f"{documents[0]}: is given twice"),
         ([tmp_path / "bad.jsonl"], "data", f"{tmp_path}/bad.jsonl: line 2: is no JSON object whose"),
-        ([tmp_path / "bad.txt"], "data", f"{tmp_path}/bad.txt: is no text in UTF-8 (byte 0)"),
+        ([tmp_path / "bad.txt"], "data", f"{tmp_path}/bad.txt: is not UTF-8 text (byte 0)"),
         (documents, "there", f"--output={tmp_path}/there exists; delete it, or choose another"),
         (documents, "bad.txt/data", f"--output={tmp_path}/bad.txt/data cannot be written ("),
     ]:

@@ -306,7 +306,7 @@ def test_a_server_that_never_sends_is_given_up(hub, directory):
     hub.cuts[TRAIN[0]] = [None] * 100
     message = refused(directory)
     assert message.startswith(f"{REPOSITORY}: {TRAIN[0]}: cannot be fetched (Server error '503 ")
-    assert message.endswith("; the same command goes on where it was")
+    assert message.endswith("; the same command continues the download")
 
 
 def test_too_little_room_is_told_before_anything_comes(hub, directory, monkeypatch):

@@ -20,7 +20,7 @@ def read_documents(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError as error:
-            raise UserError(f"{file}: is no text in UTF-8 (byte {error.start}); a shard's name ends in .bin") from error
+            raise UserError(f"{file}: is not UTF-8 text (byte {error.start}); a shard's name ends in .bin") from error
 
 
 def _text(line: bytes, name: str) -> str:

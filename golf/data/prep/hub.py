@@ -151,7 +151,7 @@ def _as_user_error(what: str) -> Iterator[None]:
         yield
     except (HTTPError, OSError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
-        hint = "" if _is_final(error) else "; the same command goes on where it was"
+        hint = "" if _is_final(error) else "; the same command continues the download"
         raise UserError(f"{what}: cannot be fetched ({why}){hint}") from error
 
 

@@ -71,7 +71,7 @@ def _normalised(accountant: Accountant, text: str, decoded: str, name: str) -> I
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(decoded, normalised, strict=False))
         at = len(list(alike))
         raise Unexplained(
-            f"{name}: the decoded text goes on at character {at} with {decoded[at : at + EXCERPT]!r}, "
+            f"{name}: the decoded text continues at character {at} with {decoded[at : at + EXCERPT]!r}, "
             f"the normalised text with {normalised[at : at + EXCERPT]!r}"
         )
     yield text[: origins[0]], ""
