@@ -1,4 +1,4 @@
-"""`golf` and `python -m golf`: a run or a sweep, or one of the commands beside it, by its name."""
+"""`golf` and `python -m golf`: a run or a sweep, or one of the other commands by name."""
 
 import sys
 from importlib import import_module
@@ -10,7 +10,7 @@ COMMANDS = ("bench", "cache", "dashboard", "data", "report", "submit", "verify")
 
 
 def main() -> int:
-    """Do what the command line asks for and return the exit code (golf.app.main, golf.utils.cli.exit_code)."""
+    """Run the command and return its exit code (golf.app.main, golf.utils.cli.exit_code)."""
     use_safe_path()
     name = sys.argv.pop(1) if sys.argv[1:2] and sys.argv[1] in COMMANDS else None
     command = import_module("golf.app" if name is None else f"golf.{name}.__main__")

@@ -8,7 +8,7 @@ from golf.errors import UserError
 
 
 def resolve(target: str) -> Any:
-    """The object that a dotted path such as `golf.codec.brotli.Brotli` names; raises UserError if there is none."""
+    """The object at a dotted path such as `golf.codec.brotli.Brotli`. Raises UserError if it cannot be imported."""
     module, _, name = target.rpartition(".")
     try:
         return getattr(import_module(module), name)
@@ -25,12 +25,12 @@ def module_of(spec: Mapping[str, Any]) -> str:
 def build(spec: Mapping[str, Any], *inputs: Any) -> Any:
     """Build what `spec` names.
 
-    Its keys are the keyword-only parameters of the class; what a stage hands over at run time (`inputs`) are the
-    positional ones. So the keyword-only part of a signature is exactly what may stand in a YAML file. Raises UserError
+    Its keys are the keyword-only parameters of the class; `inputs`, which a stage passes at run time, are the
+    positional ones. So the keyword-only part of a signature is exactly what a YAML file may set. Raises UserError
     if the class refuses a value.
     """
     arguments = {key: value for key, value in spec.items() if key != "_target_"}
     try:
         return resolve(spec["_target_"])(*inputs, **arguments)
-    except ValueError as error:  # how PyTorch's classes, for one, say that an argument is out of range
+    except ValueError as error:  # raised by PyTorch's optimizers, for one, if an argument is out of range
         raise UserError(f"{spec['_target_']}: {error}") from error

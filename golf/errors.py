@@ -1,4 +1,4 @@
-"""The errors that are told in one line, and how a job ends with them."""
+"""Errors that are printed as one line, and the exit codes of a job."""
 
 from collections.abc import Iterator
 from signal import Signals
@@ -7,8 +7,8 @@ from signal import Signals
 class UserError(Exception):
     """Something in the configuration, the data or the files given is wrong.
 
-    The message is one line that names the culprit and what to do; the launcher prints it without a traceback and
-    exits with `code`.
+    The message is one line that names the culprit and the remedy; the launcher prints it without a traceback and exits
+    with `code`.
     """
 
     code = 2
@@ -21,9 +21,9 @@ class Diverged(UserError):
 
 
 class Ended(BaseException):
-    """The end of a job or a sweep on its way through Hydra, which would print a line of its own about an Exception.
+    """Carries the end of a job or a sweep through Hydra, which would print its own line about an Exception.
 
-    `code` is the exit code: 1 if a process or a job failed, that of the UserError for one.
+    `code` is the exit code: 1 if a process or a job failed, else that of the UserError.
     """
 
     def __init__(self, message: str, code: int):
@@ -35,7 +35,7 @@ class Ended(BaseException):
 
 
 class Stopped(SystemExit):
-    """A signal ended the job where it can go on later. The exit code is the one that a shell gives."""
+    """A signal ended the job at a point from which it can be resumed. The exit code is a shell's, 128 + number."""
 
     def __init__(self, number: int):
         super().__init__(number)
@@ -53,18 +53,18 @@ def require(condition: bool, otherwise: str) -> None:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it came from, from the last one on."""
+    """The error and its causes, the last one first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def one_line(error: BaseException) -> str:
-    """Its message in one line, after its kind if it is not meant for the user."""
+    """The message on one line, preceded by the error's type unless it is a UserError."""
     message = " ".join(str(error).split())
     return message if isinstance(error, UserError) else f"{type(error).__name__}: {message}"
 
 
 def excerpt(text: str, most: int = 500) -> str:
-    """At most so many characters of it, in one line and without what a terminal obeys: it may quote a file."""
+    """At most `most` characters of the text, control characters replaced by "?": safe to quote on a terminal."""
     return "".join(char if char.isprintable() else "?" for char in text[:most])

@@ -1,4 +1,4 @@
-"""What stages say while they work, and who may listen. No stage knows its listeners."""
+"""Events, metrics and progress of a job, and their listeners. No stage knows its listeners."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from golf.errors import UserError, one_line
 
 @dataclass(frozen=True)
 class Job:
-    """What a listener may know of the job it listens to."""
+    """The job as its listeners see it."""
 
     directory: Path
     config: Mapping[str, Any]
@@ -19,10 +19,10 @@ class Job:
 
 
 class Listener:
-    """Hears one job. Every method does nothing here; a listener overrides what it cares about."""
+    """Receives the events of one job. The methods here do nothing; subclasses override the ones they need."""
 
     def check(self) -> None:
-        """Raise UserError if this listener cannot listen as it is told to; nothing has been written yet."""
+        """Raise UserError if this listener cannot work as configured; nothing has been written yet."""
 
     def start(self, job: Job) -> None:
         """The job begins; nothing has been computed yet."""
@@ -41,10 +41,10 @@ class Listener:
 
 
 class Events(Listener):
-    """Passes everything on to any number of listeners.
+    """Forwards everything to any number of listeners.
 
-    `required` are heard first, and their errors end the job. One of the `optional` that raises hears nothing more, and
-    the event `listener_failed` tells the others so.
+    `required` are called first, and their errors end the job. An `optional` one that raises is dropped, and the others
+    receive the event `listener_failed`.
     """
 
     def __init__(self, required: Iterable[Listener] = (), optional: Iterable[Listener] = ()):
@@ -52,36 +52,36 @@ class Events(Listener):
 
     def start(self, job: Job) -> None:
         try:
-            self._pass_on(lambda listener: listener.start(job))
-        except UserError:  # a required one cannot start: the optional ones have not
+            self._forward(lambda listener: listener.start(job))
+        except UserError:  # a required one cannot start, and the optional ones have not yet
             self.optional.clear()
             raise
 
     def event(self, name: str, **fields: Any) -> None:
-        self._pass_on(lambda listener: listener.event(name, **fields))
+        self._forward(lambda listener: listener.event(name, **fields))
 
     def metrics(self, stage: str, step: int, **values: float) -> None:
-        self._pass_on(lambda listener: listener.metrics(stage, step, **values))
+        self._forward(lambda listener: listener.metrics(stage, step, **values))
 
     def progress(self, stage: str, done: float, total: float, **notes: float) -> None:
-        self._pass_on(lambda listener: listener.progress(stage, done, total, **notes))
+        self._forward(lambda listener: listener.progress(stage, done, total, **notes))
 
     def finish(self, results: Mapping[str, Any] | None) -> None:
-        """The optional ones first: what becomes of them, the others still record."""
-        with ExitStack() as all_of_them:  # whatever becomes of one
+        """Optional listeners finish first, so that the required ones can still log their failures."""
+        with ExitStack() as all_of_them:  # runs every callback, even if one raises
             for listener in self.required:
                 all_of_them.callback(listener.finish, results)
             self._try_optional(lambda listener: listener.finish(results))
 
-    def _pass_on(self, tell: Callable[[Listener], None]) -> None:
+    def _forward(self, call: Callable[[Listener], None]) -> None:
         for listener in self.required:
-            tell(listener)
-        self._try_optional(tell)
+            call(listener)
+        self._try_optional(call)
 
-    def _try_optional(self, tell: Callable[[Listener], None]) -> None:
+    def _try_optional(self, call: Callable[[Listener], None]) -> None:
         for listener in self.optional.copy():
             try:
-                tell(listener)
+                call(listener)
             except Exception as error:
                 self.optional.remove(listener)
                 self.event("listener_failed", listener=type(listener).__name__, error=one_line(error))

@@ -1,4 +1,4 @@
-"""Where the package and its configuration lie, and where a path leads that somebody gives."""
+"""Paths of the package and its configuration, and expansion of paths that users give."""
 
 import os
 from pathlib import Path
@@ -7,16 +7,16 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def config_dir() -> Path:
-    """The directory with the configuration: inside the package in a wheel, beside it in a checkout."""
+    """The configuration's directory: inside the package in a wheel, beside it in a checkout."""
     inside = PACKAGE / "conf"
     return inside if inside.is_dir() else PACKAGE.parent / "conf"
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with the home directory for a `~`; one of nobody's stays."""
+    """The path with `~` and `~user` expanded; unknown users are left as they are."""
     return Path(os.path.expanduser(path))
 
 
 def absolute(path: str | Path, start: str | Path = "") -> Path:
-    """The same, absolute; a relative one begins in `start`, or in the working directory."""
+    """The expanded path, absolute; relative to `start`, or to the working directory."""
     return Path(start, expanded(path)).absolute()

@@ -194,12 +194,12 @@ def test_the_records_micro_batch_fits_into_40_gib():
     assert torch.cuda.max_memory_allocated(device) < 40 * 2**30
 
 
-# Recorded work
+# Captured CUDA graphs
 
 
 @pytest.mark.parametrize("stage", ["train", "ttt"])
-def test_replayed_work_computes_what_is_called(tmp_path, monkeypatch, stage):
-    """Training and test-time training, recorded as CUDA graphs and not; with kernels that give the same every time."""
+def test_captured_graphs_compute_the_same_as_calls(tmp_path, monkeypatch, stage):
+    """Training and test-time training, captured as CUDA graphs and not; with kernels that give the same every time."""
     curves = []
     for wanted in (True, False):
         with monkeypatch.context() as patch:
@@ -251,7 +251,7 @@ def test_a_model_that_moved_is_recorded_anew():
 # Cut off
 
 
-def test_what_other_threads_do_disturbs_no_recording():
+def test_other_threads_do_not_disturb_a_capture():
     done = threading.Event()
 
     def pin() -> None:
@@ -267,9 +267,9 @@ def test_what_other_threads_do_disturbs_no_recording():
         try:
             for recurrent in (False, True) * 5:
                 model.recurrent = recurrent
-                recorded = CudaGraphed(model, lambda model, ids: model(ids, ids), CUDA)
+                captured = CudaGraphed(model, lambda model, ids: model(ids, ids), CUDA)
                 with autocast(CUDA):
-                    losses = [recorded(ids).item() for _ in range(3)]
+                    losses = [captured(ids).item() for _ in range(3)]
                 assert losses == pytest.approx([losses[0]] * 3)
         finally:
             done.set()
@@ -318,7 +318,7 @@ def test_no_training_step_waits_for_the_gpu(tmp_path, monkeypatch, kernels):
     step, strict, steps = MuonAdamW.step, ExitStack(), []
 
     def watched(self: MuonAdamW, number: int, lr_scale: float) -> None:
-        if number == 4:  # the first ones record what the others replay
+        if number == 4:  # the first ones capture what the others replay
             strict.enter_context(no_waiting())
         if number == 8:
             strict.close()
@@ -336,7 +336,7 @@ def test_no_training_on_a_chunk_waits_for_the_gpu(tmp_path, monkeypatch):
     train, trained = ScoreFirst._train, []
 
     def watched(self: ScoreFirst, *arguments: Any) -> None:
-        with no_waiting() if trained else nullcontext():  # the first chunk records what the others replay
+        with no_waiting() if trained else nullcontext():  # the first chunk captures what the others replay
             train(self, *arguments)
         trained.append(arguments[-2])
 
@@ -353,7 +353,7 @@ def test_no_window_waits_for_the_gpu():
     sliding = build(config["evaluation"])
     windows = sliding.windows(stream.num_targets, model.seq_len)
     reader = Reader(sliding.batch_tokens, torch.float32)
-    once = list(reader.losses(model, stream, windows))  # records
+    once = list(reader.losses(model, stream, windows))  # captures
     with no_waiting():
         again = list(reader.losses(model, stream, windows))
     assert len(once) > 2

@@ -1,1 +1,1 @@
-"""How fast the parts are, beside the same mathematics without what makes them fast."""
+"""Speed of the parts, compared with the same mathematics on the plain path."""

@@ -1,4 +1,4 @@
-"""`golf bench`: how fast the parts are on synthetic data, beside the same mathematics on the plain path."""
+"""`golf bench`: speed of the parts on synthetic data, compared with the same mathematics on the plain path."""
 
 import argparse
 import sys
@@ -19,9 +19,9 @@ def main() -> int:
         epilog="rows:\n" + "\n".join(f"  {name:{width}}  {what}" for name, what in KNOWN.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("overrides", nargs="*", help="as of a run: experiment=record compute.kernels=auto")
-    parser.add_argument("--only", metavar="ROW,…", help="measure these rows alone")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="whose median counts (default: 3)")
+    parser.add_argument("overrides", nargs="*", help="as for a run: experiment=record compute.kernels=auto")
+    parser.add_argument("--only", metavar="ROW,…", help="measure only these rows")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="repeats; the median counts (default: 3)")
     parser.add_argument(
         "--output", type=expanded, default=Path("bench.json"), help="the JSON file (default: bench.json)"
     )

@@ -1,4 +1,4 @@
-"""Measures one subject after the other; the table and the JSON file."""
+"""Measures the subjects one by one; prints the table and writes the JSON file."""
 
 import gc
 import math
@@ -28,9 +28,9 @@ WIDTH = 1000  # of the console: a table is as wide as its text, and nothing in i
 
 
 def bench(overrides: Sequence[str], subjects: Sequence[str], repeats: int, output: Path) -> bool:
-    """Print the table and write `output`, anew after each row; whether all that can run here ran well.
+    """Print the table and rewrite `output` after each row. Returns whether every subject that can run here succeeded.
 
-    Raises UserError for what cannot be composed, or cannot work here.
+    Raises UserError if the configuration cannot be composed, or not run on this machine.
     """
     console = Console(width=WIDTH)
     with tempfile.TemporaryDirectory() as directory:
@@ -45,7 +45,7 @@ def bench(overrides: Sequence[str], subjects: Sequence[str], repeats: int, outpu
                     write_json(output, found)
             except (Skipped, UserError, ImportError, torch.cuda.OutOfMemoryError) as error:
                 found["rows"].append({"name": subject, "skipped": str(error).partition("\n")[0]})
-            except Exception as error:  # the other rows are worth having
+            except Exception as error:  # the other rows are still worth measuring
                 traceback.print_exc()
                 found["rows"].append({"name": subject, "failed": repr(error).partition("\n")[0]})
                 well = False
@@ -68,14 +68,14 @@ def _rows(subject: str, setting: Setting) -> Iterator[dict[str, Any]]:
 
 
 def _forget() -> None:
-    """Let the next subject find the memory free, and nothing compiled in this process."""
+    """Free the memory and reset compilation for the next subject."""
     torch.compiler.reset()
     gc.collect()
     torch.cuda.empty_cache()
 
 
 def _about(setting: Setting) -> dict[str, Any]:
-    """What the figures were taken on and of."""
+    """Device, versions, code and configuration behind the figures."""
     made = provenance(setting.config, {}, str(setting.device))
     try:
         triton = version("triton")
@@ -115,7 +115,7 @@ def _number(value: float | None, unit: str) -> str:
 
 
 def _short(value: Any) -> str:
-    """A number in four digits, or all of those before the point."""
+    """A number with four significant digits, or as an integer from 1000 on."""
     if not isinstance(value, float) or not math.isfinite(value):
         return f"{value:,}" if isinstance(value, int) else str(value)
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

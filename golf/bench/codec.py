@@ -1,4 +1,4 @@
-"""Codecs on the codes of Gaussian weights: no codec can beat their entropy but by chance."""
+"""Codecs on the codes of Gaussian weights, whose entropy no codec can beat except by chance."""
 
 import math
 import time
@@ -17,7 +17,11 @@ from golf.kernels.rounding import largest_code
 from golf.paths import config_dir
 from golf.quantizer.quantizer import SDClipQuantizer
 
-AT_MOST = {"range": math.inf, "lzma": 2e6, "brotli": 2e6}  # codes: at their best, these take minutes for a record's
+AT_MOST = {
+    "range": math.inf,
+    "lzma": 2e6,
+    "brotli": 2e6,
+}  # codes: the record's would take minutes
 
 
 def rows(setting: Setting) -> Iterator[Row]:
@@ -34,7 +38,7 @@ def rows(setting: Setting) -> Iterator[Row]:
         decoded = codec.decode(encoded, [Form(array.dtype.str, array.shape) for array in arrays])
         ended = time.perf_counter()
         if not all(np.array_equal(array, other) for array, other in zip(arrays, decoded, strict=True)):
-            raise UserError(f"codec={name} does not give back what it was given")
+            raise UserError(f"codec={name} is not lossless")
         count = sum(array.size for array in arrays)
         what = f"{count:,} codes{'' if count == sum(array.size for array in codes) else ' of more'}"
         entropy = sum(map(_entropy_bytes, arrays))
@@ -50,7 +54,7 @@ def rows(setting: Setting) -> Iterator[Row]:
 
 
 def _codes(setting: Setting) -> list[np.ndarray]:
-    """Codes of unit Gaussians, int8 (rows, columns), of the shapes and widths of the configured model's."""
+    """Codes of unit Gaussians, int8 (rows, columns), in the shapes and bit widths of the configured model."""
     quantizer = build(setting.config["quantizer"])
     if not isinstance(quantizer, SDClipQuantizer):
         raise Skipped("quantizer makes no codes; choose quantizer=record or gptq")

@@ -12,7 +12,7 @@ from golf.resume.checkpointer import NoCheckpointer
 from golf.stages.stage import score_all
 
 SEQUENCES = 32  # of the stream of sliding windows
-STEADY = 2  # chunks until everything is compiled and recorded
+STEADY = 2  # chunks until everything is compiled and captured
 
 
 def rows(setting: Setting) -> Iterator[Row]:
@@ -43,7 +43,7 @@ def rows(setting: Setting) -> Iterator[Row]:
 
 
 def sliding(setting: Setting, config: Config, targets: int, **changes: Any) -> list[float]:
-    """Seconds of a pass for each repeat; changes: of the model."""
+    """Seconds of a pass for each repeat; `changes` replace values of the model's configuration."""
     model, stream = setting.model(config, **changes), setting.stream(targets)
     evaluation = build({**config["evaluation"], "probes": 0})
 
@@ -55,7 +55,7 @@ def sliding(setting: Setting, config: Config, targets: int, **changes: Any) -> l
 
 
 def chunk_seconds(setting: Setting, ttt: Mapping[str, Any], config: Config, chunks: int) -> list[float]:
-    """Seconds of each of so many chunks in a row, when everything is compiled: training on one, scoring the next."""
+    """Seconds of each of `chunks` consecutive chunks after compilation: training on one and scoring the next."""
     model, stamps = setting.model(config), _Stamps(setting)
     stream = setting.stream((STEADY + chunks + 1) * ttt["chunk_tokens"])
     ledger = build({**config["evaluation"], "probes": 0}).sliding(stream, model.seq_len)
@@ -65,7 +65,7 @@ def chunk_seconds(setting: Setting, ttt: Mapping[str, Any], config: Config, chun
 
 
 class _Stamps(Listener):
-    """When each chunk was scored."""
+    """The times at which chunks were scored."""
 
     def __init__(self, setting: Setting):
         self.setting = setting

@@ -1,4 +1,4 @@
-"""Hessians and GPTQ: seconds, and how the codes differ from those that the CPU finds."""
+"""Hessians and GPTQ: seconds, and differences between the codes and those computed on the CPU."""
 
 import time
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def _hessians(setting: Setting, model: GPT, quantizer: GPTQ, batches: int) -> di
 
 
 def _calibration(setting: Setting, config: Config, quantizer: GPTQ) -> list[float]:
-    """Seconds of all batches, as far as a few tell."""
+    """Seconds of all calibration batches, extrapolated from BATCHES."""
     model = setting.model(config)
     _hessians(setting, model, quantizer, 1)
     loader, tokens = (

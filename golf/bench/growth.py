@@ -1,4 +1,4 @@
-"""How time and memory grow with the size of the work, as configured."""
+"""Growth of time and memory with the number of tokens, the sequence length and the number of chunks."""
 
 from collections.abc import Callable, Iterator
 from statistics import median
@@ -17,7 +17,7 @@ def rows(setting: Setting) -> Iterator[Row]:
     yield _row(
         setting,
         "tokens",
-        "sliding evaluation of a stream so many times as long",
+        "sliding evaluation of a longer stream",
         lambda times: median(sliding(setting, config, times * SEQUENCES * seq_len)),
     )
 
@@ -25,18 +25,18 @@ def rows(setting: Setting) -> Iterator[Row]:
         """The windows of a stream, all of them full."""
         return median(sliding(setting, config, SEQUENCES * seq_len + times * seq_len - stride, seq_len=times * seq_len))
 
-    yield _row(setting, "seq_len", "sliding evaluation with windows so many times as long", longer)
+    yield _row(setting, "seq_len", "sliding evaluation with longer windows", longer)
     if "chunk_tokens" in config["ttt"]:
         yield _row(
             setting,
             "chunks",
-            "test-time training on so many times the chunks",
+            "test-time training on more chunks",
             lambda times: sum(chunk_seconds(setting, config["ttt"], config, times)),
         )
 
 
 def _row(setting: Setting, name: str, what: str, seconds: Callable[[int], float]) -> Row:
-    """Its value: what the longest takes, in units of as many of the shortest."""
+    """The value: the time of the longest divided by that of as many of the shortest."""
     took, gib = [], []
     for times in TIMES:
         setting.reset_peak()
@@ -44,7 +44,7 @@ def _row(setting: Setting, name: str, what: str, seconds: Callable[[int], float]
         gib.append(setting.peak_gib())
     return Row(
         name=f"growth.{name}",
-        what=f"{what}: {TIMES[-1]} beside {TIMES[-1]} of 1",
+        what=f"{what}: {TIMES[-1]}×, against {TIMES[-1]} times 1×",
         unit="×",
         values=[took[-1] / took[0] / TIMES[-1]],
         details={"seconds_1x": took[0]}

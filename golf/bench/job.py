@@ -17,13 +17,13 @@ QUIET = ("tracker=none", "cache=off")
 
 @contextmanager
 def running(directory: Path, overrides: Sequence[str], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A run that is ended where the block ends. It makes its `directory`; what it says goes to `directory`.log."""
+    """A run that is killed when the block ends. It makes its `directory`; its output goes to `directory`.log."""
     keys = {_key(override) for override in QUIET}
     kept = [override for override in overrides if _key(override) not in keys]
     command = [sys.executable, "-m", "golf", *kept, *QUIET, f"hydra.run.dir={directory}"]
-    with log(directory).open("w", encoding="utf-8") as said:
+    with log(directory).open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            command, env=os.environ | environment, stdout=said, stderr=said, start_new_session=True
+            command, env=os.environ | environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
         yield process
@@ -34,7 +34,7 @@ def running(directory: Path, overrides: Sequence[str], **environment: str) -> It
 
 
 def results(directory: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """What a run that goes to its end leaves as results.json. Raises Skipped, with its last words, if it fails."""
+    """The results.json of a whole run. Raises Skipped, with the last line of its output, if it fails."""
     with running(directory, overrides) as process:
         code = process.wait()
     found = read_results(directory)
@@ -48,9 +48,9 @@ def log(directory: Path) -> Path:
 
 
 def last_words(directory: Path) -> str:
-    """The last line of what a run said."""
+    """The last line of a run's output."""
     lines = log(directory).read_text(encoding="utf-8").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "no output"
 
 
 def _key(override: str) -> str:

@@ -1,4 +1,4 @@
-"""How long the training loop waits for a batch that is drawn ahead, and for one that is drawn when it is wanted."""
+"""How long the training loop waits for a prefetched batch, and for one that is drawn on request."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from golf.data.shard import Shard, write_shard
 
 SHARDS = 4
 BATCHES = 16  # of one repeat
-PAUSE = 3  # what is computed between two batches takes so many times as long as drawing one: less than it does
+PAUSE = 3  # computing between two batches takes this many times as long as drawing one: less than in training
 
 
 def rows(setting: Setting) -> Iterator[Row]:
@@ -57,7 +57,7 @@ def rows(setting: Setting) -> Iterator[Row]:
 
 
 def _wait(batch: Callable[[], object], pause: float) -> float:
-    """Median milliseconds of `batch`, with seconds of something else before each."""
+    """Median milliseconds of `batch`, each call after a pause."""
     waits = []
     for _ in range(BATCHES):
         time.sleep(pause)
@@ -68,7 +68,7 @@ def _wait(batch: Callable[[], object], pause: float) -> float:
 
 
 def _forget(files: list[Path]) -> None:
-    """Have the system drop what it remembers of the files, where they lie on a disk."""
+    """Drop the files from the system's page cache, if they are on a disk."""
     for file in files:
         with file.open("rb") as opened:
             os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""What a step does besides its micro-steps; plainly, with one tensor after the other.
+"""The parts of a step besides its micro-steps; the plain ones go tensor by tensor.
 
 Each part by itself, where the host may take longer than the device; and what all of them add to a step of one
 micro-step, behind which the host is ahead.
@@ -59,7 +59,7 @@ def rows(setting: Setting) -> Iterator[Row]:
 
 
 def _added(setting: Setting, work: Work, parts: Sequence[Work]) -> list[float]:
-    """Milliseconds for each repeat that the parts take after each of several `work`, not counting it."""
+    """Milliseconds per repeat that the parts add to `work`."""
 
     def step() -> None:
         for each in (work, *parts):

@@ -12,8 +12,8 @@ class Skipped(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """`values` and `plain` hold one number in `unit` for each repeat; `plain` is None where there is nothing to compare
-    with. A unit per second is better the more, all others the less."""
+    """`values` and `plain` hold one number in `unit` for each repeat; `plain` is None without a comparison. For units
+    per second higher is better, for all others lower."""
 
     name: str
     what: str
@@ -24,7 +24,7 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times better than the plain path, by the medians."""
+        """How many times better than the plain path, from the medians."""
         if self.plain is None:
             return None
         value, plain = median(self.values), median(self.plain)

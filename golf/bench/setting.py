@@ -1,4 +1,4 @@
-"""What is measured and on what: a composed configuration, a device, and synthetic data for both."""
+"""The setting of a benchmark: a composed configuration, a device and synthetic data."""
 
 import gc
 import time
@@ -27,13 +27,13 @@ from golf.paths import config_dir
 from golf.runtime.device import peak_memory, reset_peak_memory
 
 Config = Mapping[str, Any]
-PLAIN = ("compute.kernels=plain", "compute.attention=sdpa")  # what PyTorch has of its own
+PLAIN = ("compute.kernels=plain", "compute.attention=sdpa")  # PyTorch's own operations
 
 
 @dataclass(frozen=True)
 class Setting:
-    """`config` as configured and `plain`, the same with what PyTorch has of its own; `choices` are the options of the
-    groups. `directory` is empty at first and vanishes at the end."""
+    """`config` as configured, and `plain`, the same with PyTorch's own operations; `choices`: the option of each group.
+    `directory` is an empty temporary one."""
 
     overrides: Sequence[str]
     config: Config
@@ -45,10 +45,10 @@ class Setting:
 
     @classmethod
     def of(cls, overrides: Sequence[str], repeats: int, directory: Path) -> "Setting":
-        """Raises UserError for what cannot be composed, or cannot work here."""
+        """Raises UserError if the overrides cannot be composed, or not run on this machine."""
         config, choices = composed(overrides)
         for group, component in config.items():
-            if isinstance(component, Mapping) and group != "data":  # which is synthetic, and may lie nowhere
+            if isinstance(component, Mapping) and group != "data":  # bench uses synthetic data
                 check_component(group, component)
         backend = build(config["compute"]).open()
         plain, _ = composed([*overrides, *PLAIN])
@@ -59,9 +59,9 @@ class Setting:
         return self.backend.device
 
     def model(self, config: Config, **changes: Any) -> GPT:
-        """The model at random weights, the same for the same seed; output projections, which start at zero, too."""
+        """The model with random weights from the seed, including output projections, which start at zero."""
         torch.manual_seed(config["seed"])
-        with self.device:  # where drawing them takes no time
+        with self.device:  # drawing on the device is fast
             model: GPT = build({**config["model"], **changes}, build(config["compute"]).open())
         with torch.no_grad():
             for name, parameter in model.named_parameters():
@@ -75,7 +75,7 @@ class Setting:
         return random.integers(self.config["model"]["vocab_size"], size=count).astype(np.uint16)
 
     def loader(self, sequences: int) -> Loader:
-        """A loader of about so many sequences in memory."""
+        """A loader of about `sequences` sequences in memory."""
         seq_len = self.config["model"]["seq_len"]
         return Loader([self.tokens((sequences + 1) * seq_len + 1)], seq_len, None, "global")
 
@@ -96,13 +96,13 @@ class Setting:
         return Stream.of(self.tokens(targets + 1), table, self.device)
 
     def now(self) -> float:
-        """Seconds on a clock, when the device has done what it was told to do."""
+        """The clock in seconds, after waiting for the device."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
     def seconds(self, work: Callable[[], object], times: int = 1) -> list[float]:
-        """Seconds of the work for each repeat, of `times` in a row without waiting for the device in between."""
+        """Seconds per call of `work` for each repeat, averaged over `times` calls without waiting for the device."""
         found = []
         for _ in range(self.repeats):
             started = self.now()
@@ -112,11 +112,11 @@ class Setting:
         return found
 
     def reset_peak(self) -> None:
-        gc.collect()  # models that nobody uses any more count no more
+        gc.collect()  # unused models must not count
         reset_peak_memory(self.device)
 
     def peak_gib(self) -> float:
-        """Of the GPU since the reset; on the CPU, of the process so far."""
+        """Peak memory in GiB: of the GPU since the reset; on the CPU, of the process so far."""
         return peak_memory(self.device) / 2**30
 
 

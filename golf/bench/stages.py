@@ -1,4 +1,4 @@
-"""Seconds of each stage of the smoke job, which is what a newcomer runs first."""
+"""Seconds of each stage of the smoke job."""
 
 import time
 from collections.abc import Iterator

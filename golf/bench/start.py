@@ -1,4 +1,4 @@
-"""From the start of a process to the first training step, with compile caches that are empty."""
+"""Time from the start of a process to the first training step, with empty compile caches."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from golf.tracker.jsonl import read
 
 CACHES = ("TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
 FIRST_STEP = ("stages=[train]", "trainer.steps=1", "trainer.warmup_steps=1")
-EVERY = 0.1  # seconds between two looks
+EVERY = 0.1  # seconds between two polls
 PATIENCE = 400.0
 
 
@@ -26,7 +26,7 @@ def rows(setting: Setting) -> Iterator[Row]:
     plain = None if setting.backend.names["kernels"] == "plain" else _seconds(setting, "plain", [*data, *PLAIN])
     yield Row(
         name="start",
-        what="from the start of a process to the first training step, caches being cold (once)",
+        what="from the start of a process to the first training step, with cold caches (once)",
         unit="s",
         values=[seconds],
         plain=None if plain is None else [plain],
@@ -49,7 +49,7 @@ def _data(setting: Setting) -> list[str]:
 
 
 def _seconds(setting: Setting, name: str, overrides: list[str]) -> float:
-    """Seconds until the first point of the curve; the run is ended there."""
+    """Seconds until the first point of the curve; the run is killed there."""
     directory, caches = setting.directory / name, setting.directory / f"{name}_caches"
     fresh = {variable: str(caches / variable) for variable in CACHES}
     own = [override for override in setting.overrides if not override.startswith("data")]
@@ -59,7 +59,7 @@ def _seconds(setting: Setting, name: str, overrides: list[str]) -> float:
             ended = process.poll() is not None
             points = [line["time"] for line in read(directory) if line.get("stage") == "train" and "loss" in line]
             if points:
-                os.environ.update(fresh)  # for those who measure next
+                os.environ.update(fresh)  # for the subjects after this one
                 return float(points[0] - started)
             if ended:
                 raise Skipped(f"the run ended without a step: {job.last_words(directory)}")

@@ -1,4 +1,4 @@
-"""A training micro-step: forward and backward, one after the other as fast as the device takes them."""
+"""A training micro-step: forward and backward, queued without waiting for the device."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from golf.runtime.cuda_graph import CudaGraphed
 from golf.runtime.device import autocast
 
 IN_A_ROW = 8
-WARM = 3  # run, recorded, replayed
+WARM = 3  # eager, captured, replayed
 ORDERS = {False: "plain_order", True: "recurrent"}
 
 
 @dataclass(frozen=True)
 class _Speed:
     seconds: list[float]
-    first: float  # seconds until the kernels were there
+    first: float  # seconds of the first calls, with compilation
     gib: float
 
 
@@ -60,7 +60,7 @@ def _speed(setting: Setting, config: Config, recurrent: bool) -> _Speed:
 
 
 def micro_step(setting: Setting, config: Config, model: GPT) -> Callable[[], object]:
-    """What the trainer does with a micro-batch, always the same one."""
+    """The trainer's work on a micro-batch, always the same one."""
     if build(config["compute"]).open().compile:
         model.compile(dynamic=False)
     parameters = list(model.parameters())

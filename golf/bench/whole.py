@@ -1,4 +1,4 @@
-"""The configured job itself, on its own data: the losses on the way, the scores, the bytes and the seconds."""
+"""The configured job itself, on its own data: intermediate losses, scores, bytes and seconds."""
 
 from collections.abc import Iterator, Mapping
 
@@ -43,7 +43,7 @@ def rows(setting: Setting) -> Iterator[Row]:
 
 
 def _some(losses: Mapping[int, float]) -> dict[int, float]:
-    """The first few, and those at even parts of the last step."""
+    """The first FIRST points and EVENLY more, spread evenly over the steps."""
     last = max(losses)
     even = {last * part // EVENLY for part in range(1, EVENLY + 1)}
     return {step: loss for i, (step, loss) in enumerate(sorted(losses.items())) if i < FIRST or step in even}

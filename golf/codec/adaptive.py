@@ -1,11 +1,10 @@
-"""Frequencies of codes, learned from the codes before them, so that no table need be stored.
+"""Adaptive frequencies: learned from the codes before, so that no table has to be stored.
 
-A matrix is taken in blocks of rows, each a fraction of what lies above it. In each block the columns are dealt to
-groups by how large their codes were above it: row scales have made rows alike, but columns differ in trained weights. A
-group that has shown few codes leans on the frequencies of its matrix, and these, at first, on those of the matrix
-before.
+A matrix is coded in blocks of rows, each a fraction of the rows above it. In each block the columns are divided into
+groups by the magnitude of their codes above it: row scales make rows similar, but columns differ in trained weights.
+The prior of a group's frequencies are those of its matrix, whose prior are those of the previous matrix.
 
-All of this is integers, the same on every platform.
+Everything is integer arithmetic, the same on every platform.
 """
 
 from collections.abc import Callable
@@ -15,19 +14,19 @@ import numpy as np
 TOTAL = 1 << 24  # of the frequencies of a part
 GROUPS = 8  # of columns
 GROWTH = 4  # a block has a quarter of the rows above it
-UNIT = 64  # weight of a code that was seen; one that never was has 1
-MATRIX_WEIGHT = 1024 * UNIT  # of a matrix in the frequencies of its groups
-BEFORE_WEIGHT = 64 * UNIT  # of the matrix before in those of a matrix
+UNIT = 64  # weight of each occurrence of a code; an unseen code has weight 1
+MATRIX_WEIGHT = 1024 * UNIT  # of a matrix as prior of its groups
+BEFORE_WEIGHT = 64 * UNIT  # of the previous matrix as prior of a matrix
 
-# Codes a part of a block: its place (a view of the block, and columns of it), the code that is symbol 0, and the
-# frequencies of the symbols. Returns the symbols, uint8 (rows, columns).
+# Codes a part of a block. Takes its place (a view of the block, and its columns), the code of symbol 0, and the
+# frequencies of the symbols; returns the symbols, uint8 (rows, columns).
 Coding = Callable[[np.ndarray, np.ndarray, int, np.ndarray], np.ndarray]
 
 
 class Adaptive:
-    """Goes through matrices in the one order of encoder and decoder.
+    """Walks through matrices in the order that encoder and decoder share.
 
-    code: is called for each part; the matrix is to hold the part's codes when it returns.
+    code: called for each part; the matrix must hold the part's codes when it returns.
     """
 
     def __init__(self, code: Coding):
@@ -35,14 +34,13 @@ class Adaptive:
         self.before = np.zeros(256, np.int64)  # how often the last matrix had each of -128 to 127
 
     def visit(self, matrix: np.ndarray, low: int, high: int) -> None:
-        """matrix: int8 (rows, columns) of codes from low to high. If all are the same, or there are none, it has no
-        parts."""
+        """matrix: int8 (rows, columns) of codes from low to high. An empty or constant one has no parts."""
         if low == high or not matrix.size:
             return
         rows, columns = matrix.shape
         before = self.before[low + 128 : high + 129]
-        sizes = np.zeros(columns, np.int64)  # sums of what the columns have above the block
-        counts = np.zeros((min(GROUPS, columns), len(before)), np.int64)  # how often the groups had each symbol
+        sizes = np.zeros(columns, np.int64)  # sums of the columns' magnitudes above the block
+        counts = np.zeros((min(GROUPS, columns), len(before)), np.int64)  # of each symbol in each group
         start = 0
         while start < rows:
             block = matrix[start : start + 1 + start // GROWTH]
@@ -57,7 +55,8 @@ class Adaptive:
 
 
 def frequencies_of(counts: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """int64 (groups, symbols), for each group TOTAL in all; from the counts of the groups and of the matrix before."""
+    """Frequencies int64 (groups, symbols) that sum to TOTAL in each group, from the counts of the groups and of the
+    previous matrix."""
     matrix = UNIT * counts.sum(axis=0) + BEFORE_WEIGHT * before // max(before.sum(), 1) + 1
     weights = UNIT * counts + MATRIX_WEIGHT * matrix // matrix.sum()
     frequencies: np.ndarray = TOTAL * weights // weights.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What every codec offers."""
+"""The interface of codecs."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -9,25 +9,25 @@ from golf.errors import UserError
 
 
 class CodecError(UserError):
-    """Bytes that a codec cannot decode to what they were said to hold."""
+    """The bytes cannot be decoded to the expected forms."""
 
 
 class Form(NamedTuple):
-    """What is known of an array before it is decoded: dtype as numpy spells it, with its byte order, and shape."""
+    """Dtype (numpy's `dtype.str`, with byte order) and shape of an array."""
 
     dtype: str
     shape: tuple[int, ...]
 
 
 class Codec(Protocol):
-    """Lossless: `decode(encode(arrays), forms)` gives the arrays back, if `forms` are theirs."""
+    """Lossless: `decode(encode(arrays), forms)` returns equal arrays if `forms` are theirs."""
 
     def encode(self, arrays: Sequence[np.ndarray]) -> bytes:
-        """Compress the arrays, all of one dtype, together."""
+        """Compress arrays of one dtype together."""
 
     def decode(self, data: bytes, forms: Sequence[Form]) -> list[np.ndarray]:
-        """The arrays that `data` encodes, which may be read-only.
+        """The arrays that `data` encodes; they may be read-only.
 
-        Takes memory in proportion to what the forms say and no more, so that a few hostile bytes cannot fill it. Raises
-        CodecError if `data` is damaged, cut short, followed by anything, or decodes to another length.
+        Memory is bounded by the size of `forms`, so that hostile bytes cannot exhaust it. Raises CodecError if `data`
+        is damaged, truncated, followed by other bytes, or decodes to another length.
         """

@@ -9,13 +9,13 @@ from golf.codec.joined import JoinedCodec
 from golf.codec.shuffle import HEADER, shuffle, unshuffle
 from golf.errors import require
 
-STEP = 1 << 20  # the decoder overshoots its output limit by up to a growing block, so it is asked for small steps
+STEP = 1 << 20  # small: the decoder overshoots its output limit by up to a block, and blocks grow
 
 
 class Brotli(JoinedCodec):
     """Brotli after an optional byte shuffle.
 
-    quality: 0 (fast) to 11 (small). lgwin: log2 of the window in bytes, 10 to 24. Raises UserError for others.
+    quality: 0 (fast) to 11 (small). lgwin: log2 of the window in bytes, 10 to 24. Raises UserError for other values.
     """
 
     def __init__(self, *, quality: int, lgwin: int, byte_shuffle: bool):

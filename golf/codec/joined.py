@@ -1,4 +1,4 @@
-"""Codecs of bytes: the arrays of a section, joined, are one string."""
+"""Codecs of bytes: the arrays of a section are joined to one string."""
 
 import math
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from golf.codec.base import CodecError, Form
 
 
 class JoinedCodec(ABC):
-    """A codec of the joined bytes of all arrays; subclasses compress those."""
+    """Joins the bytes of all arrays; subclasses compress the result."""
 
     def encode(self, arrays: Sequence[np.ndarray]) -> bytes:
         return self.compress(b"".join(array.tobytes() for array in arrays))
@@ -31,4 +31,4 @@ class JoinedCodec(ABC):
 
     @abstractmethod
     def decompress(self, data: bytes, raw_bytes: int) -> bytes:
-        """The `raw_bytes` bytes that `data` encodes; stops as soon as there are more."""
+        """Decode `data` to exactly `raw_bytes` bytes; stops as soon as there are more. Raises CodecError."""

@@ -13,7 +13,7 @@ DECODER_MEMORY = 1 << 27  # bytes; preset 9 needs 65 MiB, a hostile stream may a
 class Lzma(JoinedCodec):
     """LZMA after an optional byte shuffle.
 
-    preset: 0 (fast) to 9 (small), always in its "extreme" variant. Raises UserError for others.
+    preset: 0 (fast) to 9 (small), always in its "extreme" variant. Raises UserError for other values.
     """
 
     def __init__(self, *, preset: int, byte_shuffle: bool):
@@ -39,7 +39,7 @@ class Lzma(JoinedCodec):
 def _decompress(data: bytes, raw_bytes: int) -> bytes:
     decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=DECODER_MEMORY)
     try:
-        raw = decompressor.decompress(data, max_length=raw_bytes + 1)  # the one too many shows that there are more
+        raw = decompressor.decompress(data, max_length=raw_bytes + 1)  # one more byte reveals surplus data
     except lzma.LZMAError as error:
         raise CodecError(f"lzma: damaged ({error})") from error
     if len(raw) > raw_bytes:

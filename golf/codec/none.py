@@ -1,11 +1,11 @@
-"""No compression: what a codec is measured against."""
+"""No compression: the baseline of codecs."""
 
 from golf.codec.base import CodecError
 from golf.codec.joined import JoinedCodec
 
 
 class NoCodec(JoinedCodec):
-    """Bytes as they are."""
+    """Stores the bytes unchanged."""
 
     def compress(self, data: bytes) -> bytes:
         return data

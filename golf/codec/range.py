@@ -1,11 +1,11 @@
 """Entropy coding of the codes: the range variant of asymmetric numeral systems (rANS, arXiv:1311.2540).
 
-`golf.codec.adaptive` says how likely a code is; the package `constriction` codes it. That takes the frequencies as
-float64 and fits them to a precision of its own. They are whole numbers with a power of two as their sum, so that each
-of its steps is exact and every platform decodes the same.
+`golf.codec.adaptive` provides the codes' frequencies; the package `constriction` codes them. It takes frequencies as
+float64 and rounds them to its own precision. They are integers that sum to a power of two, so that each of its steps is
+exact and every platform decodes the same.
 
-The bytes, little-endian: CRC-32 of the ends and of all codes (uint32); the ends, smallest and largest value of each
-matrix that is coded (int8), which are three for each matrix of codes (`golf.codec.row_delta`); and the words of the
+Format, little-endian: CRC-32 of the ranges and of all codes (uint32); the range, smallest and largest value, of each
+coded matrix (int8), of which there are three for each matrix of codes (`golf.codec.row_delta`); and the words of the
 coder (uint32).
 """
 
@@ -23,12 +23,12 @@ from golf.codec.lzma import Lzma
 from golf.codec.row_delta import join, split
 
 CHECKSUM = struct.Struct("<I")
-PIECE = 1 << 20  # symbols that are coded at once: constriction takes four bytes for each
-MAX_SIDE = 1 << 20  # rows or columns of a matrix: what is kept of each takes more memory than a code
+PIECE = 1 << 20  # symbols per call: constriction takes four bytes for each
+MAX_SIDE = 1 << 20  # rows or columns of a matrix, since the state kept for each takes more memory than a code
 
 
 class Range:
-    """rANS for matrices of codes (int8 in two dimensions), LZMA for all else."""
+    """rANS for matrices of codes (two-dimensional int8), LZMA for everything else."""
 
     def encode(self, arrays: Sequence[np.ndarray]) -> bytes:
         forms = [Form(array.dtype.str, array.shape) for array in arrays]
@@ -48,7 +48,7 @@ class Range:
                 adaptive.visit(matrix, low, high)
                 ends += [low, high]
         coder = stream.stack.AnsCoder()
-        for symbols, frequencies in reversed(parts):  # what is coded last is decoded first
+        for symbols, frequencies in reversed(parts):  # the coder is a stack
             model = _model(frequencies)
             for start in reversed(range(0, symbols.size, PIECE)):
                 coder.encode_reverse(symbols[start : start + PIECE].astype(np.int32), model)

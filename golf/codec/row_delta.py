@@ -1,21 +1,21 @@
-"""Rows near the one above them, told apart: only the differences are stored of these.
+"""Row delta: rows close to the one above are stored as differences.
 
-Tokens that training never met, as most of a tokenizer's bytes, end with embeddings that are all but the same.
+Tokens that never occur in training, such as most byte tokens, end with nearly identical embeddings.
 """
 
 import numpy as np
 
 
 def split(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """From int8 (rows, columns): which rows are near (int8, (rows, 1), 1 or 0), their differences from the rows above
-    them (modulo 256), and the other rows as they are."""
+    """From codes int8 (rows, columns): which rows are near the one above (int8 (rows, 1), 1 or 0), the differences of
+    these from the rows above them (modulo 256), and the other rows unchanged."""
     difference = np.diff(codes, axis=0, prepend=np.int8(0))
-    near = 2 * _size(difference) < _size(codes)  # at least a bit less for each code; never the first row
+    near = 2 * _size(difference) < _size(codes)  # saves at least one bit per code; never the first row
     return near[:, None].astype(np.int8), difference[near], codes[~near]
 
 
 def join(near: np.ndarray, differences: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The inverse of `split`; of what it does not return, any codes of the right shape."""
+    """The inverse of `split`. Input that `split` cannot produce yields arbitrary codes of the right shape."""
     if not len(differences):
         return others
     is_near = near[:, 0] != 0
@@ -30,6 +30,6 @@ def join(near: np.ndarray, differences: np.ndarray, others: np.ndarray) -> np.nd
 
 
 def _size(codes: np.ndarray) -> np.ndarray:
-    """Sum of the magnitudes in each row, int64."""
+    """Sum of magnitudes of each row, int64."""
     size: np.ndarray = np.abs(codes, dtype=np.int16).sum(axis=1, dtype=np.int64)
     return size

@@ -1,6 +1,6 @@
 """Byte shuffle (spec: Quantization): the bytes of even index first, then the odd ones.
 
-It brings the high bytes of float16 values together, which then compress better. The result starts with the magic
+Grouping the high bytes of float16 values makes them compress better. The result starts with the magic
 `BSHF` and one byte with the stride, 2.
 """
 

@@ -20,7 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="golf dashboard", description=__doc__)
     parser.add_argument("project", metavar="ENTITY/PROJECT", help="where the runs are")
     parser.add_argument("--name", default="golf", help="of the workspace (default: golf)")
-    parser.add_argument("--dry-run", action="store_true", help="print what would be saved, and ask nobody")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be saved, without a server")
     arguments = parser.parse_args()
     return exit_code(lambda: _show(arguments))
 
@@ -28,7 +28,7 @@ def main() -> int:
 def _show(arguments: argparse.Namespace) -> int:
     entity, _, project = arguments.project.partition("/")
     slug = entity and project and "/" not in project
-    require(bool(slug), f"{arguments.project}: is no project of W&B; give ENTITY/PROJECT")
+    require(bool(slug), f"{arguments.project}: is not a W&B project; give ENTITY/PROJECT")
     with extra("dashboard"):
         from golf.dashboard import workspace
     built = workspace.build(entity, project, arguments.name)
@@ -40,7 +40,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _save(workspace: "Workspace") -> str:
-    """Save it as a new view of the project; its address."""
+    """Save the workspace as a new view of the project; returns its address."""
     settings, key = wandb_run.own_settings()
     instead = "--dry-run prints the workspace without"
     require(key is not None, f"W&B has no key for {settings.base_url}; set WANDB_API_KEY ({instead})")

@@ -1,4 +1,4 @@
-"""What the workspace shows, section by section, of the runs that golf.tracker.wandb and golf.report log.
+"""The workspace's sections, for the runs that golf.tracker.wandb and golf.report log.
 
 This is the one place where panels name metrics: curves those of a run's history, bars and points those of its summary
 (results.json, with a dot for each level) and its configuration, ablations the columns of the report's table.
@@ -17,7 +17,7 @@ VARIANT = wr.Config("variant")
 
 
 def build(entity: str, project: str, name: str) -> ws.Workspace:
-    """The workspace, not saved; nothing is asked of a server."""
+    """Build the workspace without saving it or contacting a server."""
     sections: dict[str, list[Any]] = {
         "Score": [
             _points("val_bpb of each run by seed", wr.Config("seed"), "val_bpb"),
@@ -69,7 +69,7 @@ def build(entity: str, project: str, name: str) -> ws.Workspace:
 
 
 def metrics(workspace: ws.Workspace) -> dict[str, list[str]]:
-    """What the panels refer to, by where a run records it; of a table its key, and its columns after a colon."""
+    """The metrics that panels refer to, by their place in a run; of a table its key, and its columns after a colon."""
     found: dict[str, set[str]] = {"history": set(), "summary": set(), "config": set(), "tables": set()}
 
     def note(place: str, *metrics: Any) -> None:
@@ -96,7 +96,7 @@ def metrics(workspace: ws.Workspace) -> dict[str, list[str]]:
             case wr.WeavePanelSummaryTable():
                 note("tables", panel.table_name)
             case _:
-                raise TypeError(f"{type(panel).__name__}: nobody said where its metrics are")
+                raise TypeError(f"{type(panel).__name__}: the place of its metrics is unknown")
     return {place: sorted(names) for place, names in found.items()}
 
 
@@ -114,7 +114,7 @@ def _curve(title: str, x: str, y: str) -> wr.LinePlot:
 
 
 def _bars(title: str, *metrics: str, by_variant: bool = False, longest: float | None = None) -> wr.BarPlot:
-    """Of the summary: one bar for each run, or for each variant its mean and standard deviation; cut at `longest`."""
+    """Bars of a summary value: one per run, or per variant its mean and standard deviation; cut at `longest`."""
     return wr.BarPlot(
         title=title,
         metrics=list(metrics),

@@ -1,4 +1,4 @@
-"""`golf data`: looks after data sets."""
+"""`golf data`: checks, downloads and builds data sets."""
 
 import argparse
 import os
@@ -31,10 +31,16 @@ def main() -> int:
     build.add_argument("--output", type=expanded, required=True, help="the data set's directory, which is made")
     build.add_argument("--vocab", type=int, default=1024, help="pieces of the tokenizer (default: 1024)")
     build.add_argument(
-        "--val-documents", type=int, default=50_000, help="the first so many are for validation (default: 50000)"
+        "--val-documents",
+        type=int,
+        default=50_000,
+        help="validation documents, the first ones (default: 50000)",
     )
     build.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes, which change no file (default: all cores)"
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes, without effect on the files (default: all)",
     )
     build.add_argument("--shard-tokens", type=int, default=10**8, help="of a full shard (default: 100000000)")
     arguments = parser.parse_args()

@@ -1,7 +1,7 @@
-"""The byte account of a token stream: what is counted for it, against the text that it decodes to.
+"""The byte account of a token stream: the counted bytes against those of the decoded text.
 
-Bits per byte divide by what the byte table counts, so the same bytes are counted here without it: the tokenizer itself
-decodes each document. A document is what stands between two control tokens, BOS or EOS.
+Bits per byte divide by the byte table's count, so it is verified here without the table: the tokenizer decodes each
+document. A document is the text between two control tokens, BOS or EOS.
 
 Source: spec: Evaluation.
 """
@@ -15,16 +15,15 @@ import numpy as np
 from golf.data.tokenizer import SPACE, read_model
 from golf.errors import UserError
 
-REPLACEMENT = "\ufffd"  # what SentencePiece decodes a byte to that is not of a whole character
+REPLACEMENT = "\ufffd"  # SentencePiece's decoding of a byte that does not complete a character
 
 
 class Unexplained(UserError):
-    """The count and the decoded text do not agree; the message is one line that says where."""
+    """The count and the decoded text differ; the message is one line with the place."""
 
 
 class Accountant:
-    """Counts by decoding; of the tokenizer (a file) and nothing else. Raises Unexplained if its texts have no bytes of
-    their own."""
+    """Counts bytes by decoding with the tokenizer (a file). Raises Unexplained if it appends a space to texts."""
 
     def __init__(self, tokenizer: Path):
         self.tokenizer = tokenizer
@@ -32,17 +31,17 @@ class Accountant:
         sample = model.normalize("a")
         if sample.endswith(SPACE):
             raise Unexplained(f"{tokenizer}: ends each text with a space that is not in it; train it without")
-        self.has_dummy_prefix = sample.startswith(SPACE)  # a space before each text, which decoding takes away again
+        self.has_dummy_prefix = sample.startswith(SPACE)  # a space before each text, which decoding removes
         ids = range(model.vocab_size())
         self._is_control = np.array([model.is_control(i) for i in ids])
         self._is_lost = np.array([model.is_unknown(i) or model.is_unused(i) for i in ids])
 
     def of_stream(self, tokens: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
-        """What was found, as results.json has it: documents that have bytes; tokens; bytes by `counts` and by the
-        decoded text, of all tokens but the first, which is no target.
+        """The account as in results.json: number of nonempty documents and of tokens; bytes by `counts` and by the
+        decoded text, of all tokens except the first, which is not a target.
 
-        tokens (n + 1,); counts (n,): bytes of all of them but the first. Raises Unexplained, which names the first
-        document whose counts are not the bytes of its text, and the token.
+        tokens (n + 1,); counts (n,): bytes of all tokens except the first. Raises Unexplained, which names the first
+        document and token whose count differs from the text.
         """
         starts = np.flatnonzero(self._is_control[tokens])
         documents = start = text = 0
@@ -58,7 +57,7 @@ class Accountant:
         return {"documents": documents, "tokens": len(tokens), **sizes, "verdict": "pass"}
 
     def of_document(self, tokens: np.ndarray, counts: np.ndarray, where: str) -> int:
-        """Bytes of the text of a document's tokens (n,), of which the first is its BOS or no target; counts (n,).
+        """Bytes of the text of a document's tokens (n,), the first of which is its BOS or not a target; counts (n,).
 
         Raises Unexplained, whose message begins with `where`.
         """
@@ -70,21 +69,21 @@ class Accountant:
         return size
 
     def _added(self, ids: list[int], start: int, end: int) -> int:
-        """What the tokens from `start` to `end` − 1 add to the text of those before them."""
+        """Bytes that the tokens from `start` to `end` − 1 add to the text of those before them."""
         return self._size(ids[:end]) - self._size(ids[:start])
 
     def _size(self, ids: list[int]) -> int:
-        """Bytes of the decoded text. A "▁" in it was a space in bytes, and so one byte."""
+        """Bytes of the decoded text. A "▁" in it came from a space, so it counts one byte."""
         text: str = self.model.decode(ids)
         whole = text
-        if REPLACEMENT in text:  # it has three bytes, and stands for one: have every byte be a letter
+        if REPLACEMENT in text:  # three bytes that stand for one: decode with a letter for every byte
             letter = self.model.piece_to_id("<0x41>")
             whole = self.model.decode([letter if self.model.is_byte(token) else token for token in ids])
         starts_with_own: bool = self.has_dummy_prefix and text.startswith(SPACE) and self.model.is_control(ids[0])
         return len(whole.encode()) - 2 * text.count(SPACE) - starts_with_own
 
     def _wrong(self, ids: list[int], counts: np.ndarray) -> str:
-        """Which token is lost, or counted wrongly; the latter by halving, so the first unless errors cancel out."""
+        """The token that is lost or miscounted, found by bisection: the first one unless errors cancel out."""
         if lost := np.flatnonzero(self._is_lost[ids]).tolist():
             at, fault = (
                 lost[0],

@@ -1,4 +1,4 @@
-"""A data set that is ready to use: files on disk, how to read them, and whether they fit the model."""
+"""An opened data set: its files, reading them, and checks against the model."""
 
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ class Dataset:
     """Shards of training and validation tokens and the tokenizer they were made with.
 
     `val_tokens` cuts the validation stream to its first tokens (None: all of it); `seed` seeds the order of the
-    training data (None: the record's order, which is the same for every run); `order` says how the ranks share it.
+    training data (None: the record's order, the same for every run); `order`: how the ranks share it.
     """
 
     train_files: list[Path]
@@ -40,7 +40,7 @@ class Dataset:
     @cached_property
     def _contents(self) -> dict[Path, Contents]:
         files = [*self.train_files, *self.val_files]
-        self._stamps  # noqa: B018 — of the files that are read, not of what somebody makes of them meanwhile
+        self._stamps  # noqa: B018 — taken before the files are read, to detect changes
         with ThreadPoolExecutor() as pool:  # hashing releases the interpreter, and real data is 25 GB: read it once
             return dict(zip(files, pool.map(read_contents, files), strict=True))
 
@@ -53,7 +53,7 @@ class Dataset:
         return self.byte_table.vocab_size
 
     def validation(self, seq_len: int) -> np.ndarray:
-        """The validation stream (k · seq_len + 1,) uint16: all shards in order, cut to a whole number of sequences.
+        """The validation stream (k · seq_len + 1,) uint16: all shards in order, cut to whole sequences.
 
         Raises UserError if it is shorter than one sequence and its last target.
         """
@@ -97,7 +97,7 @@ class Dataset:
     def check_manifest(self) -> None:
         """Raises UserError, which names a file, if the files are not those of the manifest beside the shards."""
         if self._manifest is not None:
-            self._manifest.check_sizes()  # in no time, before all the files are read
+            self._manifest.check_sizes()  # fast, before the files are read
             self._manifest.check_tokenizer(self.tokenizer, sha256(self.tokenizer))
             for file, contents in self._contents.items():
                 self._manifest.check_shard(file, contents.sha256)
@@ -107,14 +107,14 @@ class Dataset:
         return read_manifest(self.train_files[0].parent)
 
     def check_unchanged(self) -> None:
-        """Raises UserError, which names a file, if one was changed, replaced or removed since its digest was made."""
+        """Raises UserError, naming the file, if one was changed, replaced or removed since its digest was computed."""
         for file, before in self._stamps.items():
             same = stamp(file) == before
             require(same, f"{file}: was changed while the job ran; leave the data alone, and run again")
 
     def digests(self) -> dict[str, Any]:
-        """What identifies the data: SHA-256 and token count of each shard, how many of the validation tokens are used
-        (None: all), SHA-256 and vocabulary of the tokenizer, and SHA-256 of the manifest (None: there is none)."""
+        """The identity of the data: SHA-256 and token count of each shard, the number of validation tokens used (None:
+        all), SHA-256 and vocabulary of the tokenizer, and SHA-256 of the manifest (None without one)."""
         return {
             "manifest": None if self._manifest is None else sha256(self._manifest.path),
             "tokenizer": {
@@ -136,7 +136,7 @@ class Dataset:
 
 @dataclass(kw_only=True)
 class Data(ABC):
-    """Where a data set comes from: what `conf/data` configures."""
+    """A source of a data set, as configured in conf/data."""
 
     val_tokens: int | None
     seed: int | None
@@ -144,4 +144,4 @@ class Data(ABC):
 
     @abstractmethod
     def open(self, events: Listener) -> Dataset:
-        """The data set, made first if need be. Raises UserError if there is none."""
+        """The data set, which is built first if necessary. Raises UserError if it cannot be opened."""

@@ -1,7 +1,7 @@
-"""A tiny data set that ships with the package, for tests and to see that an installation works.
+"""A tiny data set that ships with the package, for tests and to check an installation.
 
 Topics of the Python reference manual (see fixture/NOTICE): what `data=stdlib` caches with CPython 3.11.7,
-vocab_size=320, corpus_bytes=90000, val_fraction=0.08 and its other values as they are.
+vocab_size=320, corpus_bytes=90000, val_fraction=0.08 and its other defaults.
 """
 
 from dataclasses import dataclass

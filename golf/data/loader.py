@@ -16,7 +16,7 @@ Tokens = np.ndarray | Shard
 
 
 class _Shard:
-    """One shard's sequences that are still to be read in this round."""
+    """The sequences of one shard that are left in this round."""
 
     def __init__(self, tokens: Tokens, seq_len: int):
         self.tokens = tokens
@@ -24,7 +24,7 @@ class _Shard:
         self.starts: list[int] = []
 
     def reset(self, generator: np.random.Generator) -> None:
-        """Cut the shard anew: a random phase, then sequence start + j·stride (mod count)."""
+        """Start a new round: a random phase, then the sequences start + j·stride (mod count)."""
         n, seq_len = len(self.tokens), self.seq_len
         longest = min(seq_len - 1, n - seq_len - 1)
         phase = int(generator.integers(longest + 1)) if longest > 0 else 0
@@ -48,12 +48,12 @@ Order = Literal["global", "record"]
 
 
 class Loader:
-    """Draws the training sequences of one rank, without end.
+    """Draws the training sequences of one rank, endlessly.
 
-    `shards` are the tokens of all ranks, in file order. With the order `global` there is one order of all of
-    them, and its batches are dealt to the ranks in turn: what a step trains on does not depend on how many they are.
-    With `record` a rank has every `world_size`-th shard and an order of its own. The generator is numpy's PCG64, seeded
-    with the rank (0 for the global order) alone when `seed` is None: the same for every seed, as the record's.
+    `shards` are the tokens of all ranks, in file order. The order `global` covers all of them, and the ranks take its
+    batches in turn: the data of a step do not depend on their number. With `record` a rank has every `world_size`-th
+    shard and its own order. The generator is numpy's PCG64; without `seed` it is seeded with the rank only (0 for the
+    global order), as in the record: the same for every run.
     """
 
     def __init__(
@@ -83,15 +83,15 @@ class Loader:
         self.left = np.array([len(shard.starts) for shard in self.shards])
 
     def copy(self) -> "Loader":
-        """An independent loader at the same place. It shares the tokens, which may be gigabytes."""
+        """An independent loader at the same position. It shares the tokens, which may be gigabytes."""
         return deepcopy(self, {id(shard.tokens): shard.tokens for shard in self.shards})
 
     def state_dict(self) -> dict[str, Any]:
-        """The generator's state when the shards were cut and now, and how many sequences of each shard are left."""
+        """The generator's state at the start of the round and now, and the number of sequences left in each shard."""
         return {"cut": self._cut, "now": self.generator.bit_generator.state, "left": self.left.tolist()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where a loader of the same shards was."""
+        """Restore the position of a loader of the same shards."""
         self.generator.bit_generator.state = state["cut"]
         self._reset()
         self.left = np.array(state["left"])
@@ -100,7 +100,7 @@ class Loader:
         self.generator.bit_generator.state = state["now"]
 
     def batch(self, sequences: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets, each int64 (sequences, seq_len): this rank's in a turn of all."""
+        """The rank's next inputs and targets, each int64 (sequences, seq_len)."""
         return inputs_and_targets(self.rows(sequences))
 
     def rows(self, sequences: int) -> Tensor:
@@ -113,7 +113,7 @@ class Loader:
         """The next sequence of the order: its shard and where it begins there."""
         if not self.left.any():
             self._reset()
-        # What generator.choice(len(shards), p=left / left.sum()) does, without its checks, which take most of its time.
+        # Equals generator.choice(len(shards), p=left / left.sum()) without its checks, which take most of its time.
         ends = (self.left / self.left.sum()).cumsum()
         i = int((ends / ends[-1]).searchsorted(self.generator.random(), side="right"))
         self.left[i] -= 1

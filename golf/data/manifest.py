@@ -1,7 +1,7 @@
 """manifest.json: what a data directory holds and where it came from, as `golf.data download` and `build` write it.
 
-A run holds its files against the manifest beside them. A directory without one, or with a manifest.json of another
-form (a cache has one, and so has the challenge's own download), is taken as it is.
+A run checks its files against the manifest beside them. A directory without one, or with a manifest.json of another
+form (as in a cache or the challenge's own download), is not checked.
 """
 
 import os
@@ -36,8 +36,8 @@ class Content(TypedDict):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Of a directory. `tokenizer`: file name, size in bytes, sha256 and vocab_size. `train`, `val`: of each shard in
-    order the same, but tokens instead of vocab_size. `source`: where all came from."""
+    """The files of a directory. `tokenizer`: file name, size in bytes, sha256 and vocab_size. `train`, `val`: the same
+    for each shard in order, with tokens instead of vocab_size. `source`: the origin of the data."""
 
     directory: Path
     source: dict[str, Any]
@@ -58,7 +58,7 @@ class Manifest:
         write_json(self.path, {"format": FORMAT, **content})
 
     def check_sizes(self) -> None:
-        """Raises UserError if a file that is listed is missing or has another size."""
+        """Raises UserError if a listed file is missing or has another size."""
         for listed in self.files:
             path, size = self.directory / excerpt(listed["file"]), listed["size"]
             require(os.path.isfile(path), f"{path}: is missing, but {self.path} lists it; {MEND}")
@@ -66,13 +66,13 @@ class Manifest:
             require(found == size, f"{path}: has {found} bytes, but {self.path} says {size}; {MEND}")
 
     def check_shard(self, path: Path, digest: str) -> None:
-        """Raises UserError if a shard is not listed, or its SHA-256 is another."""
+        """Raises UserError if a shard is not listed or has another SHA-256."""
         listed = {shard["file"]: shard["sha256"] for shard in (*self.train, *self.val)}
         require(path.name in listed, f"{path}: is not in {self.path}; {MEND}")
         self._require_same(path, digest, listed[path.name])
 
     def check_tokenizer(self, path: Path, digest: str) -> None:
-        """Raises UserError if it is not the one that the shards were made with, wherever it lies."""
+        """Raises UserError unless it is the tokenizer that the shards were made with, wherever its file is."""
         self._require_same(path, digest, self.tokenizer["sha256"])
 
     def _require_same(self, path: Path, digest: str, listed: str) -> None:
@@ -80,7 +80,7 @@ class Manifest:
 
 
 def read_manifest(directory: Path) -> Manifest | None:
-    """None if there is none of this form. Raises UserError if it is damaged."""
+    """The manifest in a directory; None if there is none of this form. Raises UserError if it is damaged."""
     path = directory / MANIFEST
     if not path.exists():
         return None
@@ -96,12 +96,12 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 
 def shard_entry(path: Path, digest: str | None = None) -> dict[str, Any]:
-    """What a manifest says of a shard. Raises UserError if the file is no whole shard."""
+    """A shard's entry in a manifest. Raises UserError if the file is not a complete shard."""
     return {**_entry(path, digest), "tokens": shard_length(path)}
 
 
 def tokenizer_entry(path: Path, digest: str | None = None) -> dict[str, Any]:
-    """What a manifest says of a tokenizer. Raises UserError if the file is no SentencePiece model."""
+    """A tokenizer's entry in a manifest. Raises UserError if the file is not a SentencePiece model."""
     return {**_entry(path, digest), "vocab_size": read_byte_table(path).vocab_size}
 
 

@@ -1,4 +1,4 @@
-"""Batches that are drawn while the last one is computed with."""
+"""Draws the next batch while the last one is being used."""
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +13,7 @@ from golf.data.loader import Loader, inputs_and_targets
 class Prefetched:
     """The batches of a loader in its order, each of `sequences` sequences, on the device.
 
-    One is drawn ahead, in a thread: a shard that has to come from the disk holds nobody up. Close it at the end.
+    One batch is drawn ahead in a thread, so that training does not wait for the disk. Close it at the end.
     """
 
     def __init__(self, loader: Loader, sequences: int, device: torch.device):
@@ -24,17 +24,17 @@ class Prefetched:
         self._next = self._thread.submit(self._draw)
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Inputs and targets, int64 (sequences, length). Raises what the loader raised."""
+        """Inputs and targets, int64 (sequences, length). Raises the loader's errors."""
         batch = inputs_and_targets(self._next.result().to(self.device, non_blocking=True))
-        self._next = self._thread.submit(self._draw)  # last: the thread then keeps nobody here from the interpreter
+        self._next = self._thread.submit(self._draw)  # last, so that the threads do not compete for the interpreter
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """What is drawn ahead, and the loader behind it."""
+        """The batch that is drawn ahead, and the loader's state after it."""
         return {"ahead": self._next.result(), "loader": self.loader.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue with the batch that was next."""
+        """Continue with the saved next batch."""
         self._next.result()
         self.loader.load_state_dict(state["loader"])
         self._next = Future()
@@ -44,6 +44,6 @@ class Prefetched:
         self._thread.shutdown()
 
     def _draw(self) -> Tensor:
-        """In pinned memory, from which the copy to a GPU waits for nobody."""
+        """Draw into pinned memory, from which the copy to a GPU is asynchronous."""
         rows = self.loader.rows(self.sequences)
         return rows.pin_memory() if self.device.type == "cuda" else rows

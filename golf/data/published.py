@@ -8,7 +8,7 @@ import yaml
 
 
 def published() -> dict[str, dict[str, Any]]:
-    """What is said of each data set, by name."""
+    """The entry of each data set, by name."""
     published: dict[str, dict[str, Any]] = yaml.safe_load(
         Path(__file__).with_name("download.yaml").read_text(encoding="utf-8")
     )
@@ -16,7 +16,7 @@ def published() -> dict[str, dict[str, Any]]:
 
 
 def usual_place(name: str) -> Path:
-    """Where a data set is put, and where data=NAME looks for it."""
+    """The directory of a data set: download writes to it, and data=NAME reads it."""
     return Path("data", name)
 
 

@@ -25,7 +25,7 @@ CHUNK_BYTES = 2**24  # what is read at once: a multiple of the two bytes of a to
 
 @dataclass(frozen=True)
 class Contents:
-    """What a shard holds: SHA-256 of the whole file in hex, number of tokens, and the largest token (-1 if none)."""
+    """SHA-256 of the whole file in hex, number of tokens, and the largest token (-1 without tokens)."""
 
     sha256: str
     tokens: int
@@ -48,14 +48,14 @@ class Shard:
     """The tokens of a file, read from it when they are asked for: shard[a:b] is (b - a,) uint16.
 
     Not mapped into memory, which is no faster and ends the process, without a word, where the file has been cut short.
-    Raises UserError if the file is no whole shard, or no longer.
+    Raises UserError if the file is not a complete shard, or no longer is.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.length = shard_length(path)
         self.file: FileIO | None = self._open()
-        # Kept open, which spares time, while half of what this process may have open is left to others.
+        # Kept open to save time, as long as half of the process's file limit stays free.
         if self.file.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2:
             self.file.close()
             self.file = None
@@ -85,12 +85,12 @@ def _reason(error: OSError) -> str:
 
 
 def read_shard(path: Path) -> np.ndarray:
-    """All tokens (n,) uint16 of a shard. Raises UserError if the file is no whole shard."""
+    """All tokens (n,) uint16 of a shard. Raises UserError if the file is not a complete shard."""
     return np.fromfile(path, "<u2", shard_length(path), offset=HEADER_BYTES)
 
 
 def shard_length(path: Path) -> int:
-    """The number of tokens of a shard. Raises UserError if the file is no whole shard."""
+    """The number of tokens of a shard. Raises UserError if the file is not a complete shard."""
     require(path.is_file() or not path.exists(), f"{path}: is no regular file")
     try:
         size, header = path.stat().st_size, np.fromfile(path, "<i4", 3)
@@ -110,7 +110,7 @@ def shard_length(path: Path) -> int:
 
 
 def read_contents(path: Path) -> Contents:
-    """What a shard holds, in one pass. Raises UserError if the file is no whole shard."""
+    """The summary of a shard, in one pass. Raises UserError if the file is not a complete shard."""
     tokens, largest = shard_length(path), -1
     with open(path, "rb") as file:
         digest = hashlib.sha256(file.read(HEADER_BYTES))
@@ -121,7 +121,7 @@ def read_contents(path: Path) -> Contents:
 
 
 def require_vocabulary(path: Path, vocab_size: int, tokenizer: Path) -> None:
-    """Raises UserError if a token of the shard is none of the `vocab_size` ids of the tokenizer."""
+    """Raises UserError if a token of the shard is outside the tokenizer's `vocab_size` ids."""
     tokens = read_shard(path)
     foreign = np.flatnonzero(tokens >= vocab_size)
     if len(foreign):

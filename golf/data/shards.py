@@ -38,7 +38,7 @@ def _matches(directory: Path, glob: str, key: str) -> list[Path]:
     try:
         files = sorted(directory.glob(glob))
     except (ValueError, IndexError, NotImplementedError) as error:  # "", "." and an absolute path, for three
-        raise UserError(f"{key}={glob}: is no pattern of files below data.path ({error})") from error
+        raise UserError(f"{key}={glob}: is not a pattern of files below data.path ({error})") from error
     if not files:
         raise UserError(f"{key}: no file in {directory} matches {glob}")
     return files

@@ -1,4 +1,4 @@
-"""What one token is worth in bytes, read from a SentencePiece model: the denominator of bits per byte.
+"""Bytes per token from a SentencePiece model: the denominator of bits per byte.
 
 Source: spec: Evaluation.
 """
@@ -11,7 +11,7 @@ from sentencepiece import SentencePieceProcessor
 
 from golf.errors import UserError
 
-SPACE = "▁"  # how SentencePiece writes a space
+SPACE = "▁"  # SentencePiece's space
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ByteTable:
 
     base_bytes: np.ndarray  # int16: UTF-8 length without a leading "▁"; 1 for a byte, 0 for a boundary
     has_leading_space: np.ndarray  # bool: the piece starts with "▁"
-    is_boundary: np.ndarray  # bool: control, unknown and unused ids, which are no text
+    is_boundary: np.ndarray  # bool: control, unknown and unused ids, which have no text
     space: tuple[int, ...] = (-1, -1, -1)  # the ids of the bytes of "▁"; of no token, where bytes are no tokens
 
     @property
@@ -33,15 +33,15 @@ class ByteTable:
         return len(self.base_bytes)
 
     def bytes_of(self, previous: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Bytes (int64) of each target id that stands after the `previous` id; both of one shape."""
+        """Bytes (int64) of each target id after its `previous` id; both have one shape."""
         space = self.has_leading_space[target] & ~self.is_boundary[previous]
         size: np.ndarray = self.base_bytes[target].astype(np.int64) + space
         return size
 
     def target_bytes(self, tokens: np.ndarray) -> np.ndarray:
-        """Bytes (n,) int64 of all tokens (n + 1,) of a stream but the first.
+        """Bytes (n,) int64 of all tokens (n + 1,) of a stream except the first.
 
-        Where "▁" is no piece, a space comes as the three bytes of "▁"; the first of them counts for it.
+        If "▁" is not a piece, a space is encoded as its three bytes, of which the first is counted.
         """
         counts = self.bytes_of(tokens[:-1], tokens[1:])
         first, second, third = self.space
@@ -53,7 +53,7 @@ class ByteTable:
 
 
 def read_model(path: Path) -> SentencePieceProcessor:
-    """The content of a SentencePiece model file, whatever the file is called. Raises UserError if it is none."""
+    """Load a SentencePiece model file. Raises UserError if it is not one."""
     model = SentencePieceProcessor()
     try:
         model.LoadFromSerializedProto(path.read_bytes() if path.is_file() else b"")  # a pipe would wait for a writer
@@ -63,7 +63,7 @@ def read_model(path: Path) -> SentencePieceProcessor:
 
 
 def read_byte_table(path: Path) -> ByteTable:
-    """The byte table of a SentencePiece model file. Raises UserError if it is none."""
+    """The byte table of a SentencePiece model file. Raises UserError if it is not one."""
     model = read_model(path)
     ids = range(model.vocab_size())
     boundary = [model.is_control(i) or model.is_unknown(i) or model.is_unused(i) for i in ids]
@@ -71,7 +71,7 @@ def read_byte_table(path: Path) -> ByteTable:
         text = ["" if boundary[i] else model.id_to_piece(i) for i in ids]
         base_bytes = np.array([1 if model.is_byte(i) else _length(text[i]) for i in ids], np.int16)
     except (UnicodeDecodeError, OverflowError) as error:
-        raise UserError(f"{path}: a piece is no text in UTF-8, or too long ({error})") from error
+        raise UserError(f"{path}: a piece is not UTF-8, or too long ({error})") from error
     return ByteTable(
         base_bytes=base_bytes,
         has_leading_space=np.array([piece.startswith(SPACE) for piece in text], bool),

@@ -24,7 +24,7 @@ class IllegalScore(UserError):
 
 
 class Probe(Protocol):
-    """Looks at windows that are about to be scored, and raises IllegalScore if the model breaks a condition there."""
+    """Checks windows that are about to be scored. Raises IllegalScore if the model breaks a condition there."""
 
     def __call__(self, model: GPT, stream: Stream, reader: Reader, windows: Windows) -> None: ...
 
@@ -34,17 +34,16 @@ class Probe(Protocol):
 
 
 class Ledger:
-    """Owns the stream during a pass. Windows are scored here, in order, each target once; tokens to train on are handed
-    out here, once they are scored. Positions are those of targets: the target at p is the token p + 1.
+    """Owns the stream during a pass. It scores windows, in order, each target once, and returns tokens to train on only
+    after they are scored. Positions are those of targets: the target at p is the token p + 1.
 
-    A strategy sees nothing else of the stream, and the score is the ledger's: so a score that comes out of here keeps
-    the conditions 3 and 4. That the model keeps 1 and 2 is tried by `probe`, if there is one. This finds mistakes, and
-    is no prison: Python lets a strategy that means to cheat reach what begins with an underscore, or read the files of
-    the data itself. Such code shows to whoever reads it.
+    A strategy reads the stream through the ledger alone and the ledger computes the score, so conditions 3 and 4 hold.
+    Conditions 1 and 2 are tested by `probe`, if there is one. This detects mistakes; it is not a sandbox: in Python, a
+    strategy that means to cheat can access private attributes or read the data files, which a reviewer would see.
     """
 
     def __init__(self, stream: Stream, windows: Windows, reader: Reader, probe: Probe | None = None):
-        self.windows = windows  # that cover the stream, for a strategy to plan with
+        self.windows = windows  # all windows of the stream, so that a strategy can plan
         self.device = stream.tokens.device
         self._stream = stream
         self._reader = reader
@@ -54,18 +53,18 @@ class Ledger:
 
     @property
     def num_targets(self) -> int:
-        """How many targets there are to score."""
+        """The number of targets to score."""
         return self._stream.num_targets
 
     @property
     def scored(self) -> int:
-        """How many targets are scored: those at 0 … scored − 1."""
+        """The number of scored targets, those at 0 … scored − 1."""
         return self._tally.targets
 
     def score(self, model: GPT, windows: Windows, progress: Callable[[int], None] = lambda done: None) -> None:
-        """Score the windows, which go on where the last ones ended. The ranks share them.
+        """Score the windows, which must continue where the last ones ended. The ranks share them.
 
-        progress: hears about how many targets are scored so far. Raises IllegalScore.
+        progress: called with the approximate number of targets scored so far. Raises IllegalScore.
         """
         self._check(windows)
         if len(windows) == 0:
@@ -82,31 +81,31 @@ class Ledger:
         self._tally.add(total.item(), windows.num_targets)
 
     def so_far(self) -> Score:
-        """The score of what is scored."""
+        """The score of the targets scored so far."""
         return self._tally.score()
 
     def sequences(self, starts: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (len(starts), length) to train on. Raises IllegalScore if one is not scored yet."""
-        starts = starts.astype(np.int64)  # of a narrow type, an end could wrap around
+        starts = starts.astype(np.int64)  # in a narrower type an end could overflow
         early = starts[starts + length > self.scored]
         if len(early):
             raise IllegalScore(
-                f"{SCORE_FIRST}: the target at {max(self.scored, early.min())} is asked for to train on, and only "
+                f"{SCORE_FIRST}: training asks for the target at {max(self.scored, early.min())}, but only "
                 f"{self.scored} targets are scored"
             )
         if starts.min(initial=0) < 0:
-            raise IllegalScore(f"{ONE_PASS}: a sequence from {starts.min()} lies before the stream")
+            raise IllegalScore(f"{ONE_PASS}: a sequence starts at {starts.min()}, before the stream")
         self._handed_out = max(self._handed_out, int((starts + length).max(initial=0)))
         return self._stream.sequences(starts, length)
 
     def state_dict(self) -> dict[str, Any]:
-        """How far the pass is, and what it did."""
+        """Position and facts of the pass."""
         return {"tally": self._tally.state_dict(), "facts": self.facts()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where an earlier process left the same pass. Raises IllegalScore if this one has begun."""
+        """Continue the same pass of an earlier process. Raises IllegalScore if this one has begun."""
         if self.scored:
-            raise IllegalScore(f"{ONE_PASS}: of {self.scored} targets the score is known already")
+            raise IllegalScore(f"{ONE_PASS}: {self.scored} targets are scored already")
         self._tally.load_state_dict(state["tally"])
         self._handed_out = state["facts"]["handed_out"]
         if self._probe is not None:
@@ -121,12 +120,12 @@ class Ledger:
         return self.so_far()
 
     def facts(self) -> dict[str, Any]:
-        """What the pass did: targets scored, how far tokens were handed out, and what the probe found."""
+        """Facts of the pass: targets scored, the end of the tokens handed out, and the probe's findings."""
         facts = {"targets": self.scored, "handed_out": self._handed_out}
         return facts if self._probe is None else facts | self._probe.facts()
 
     def _check(self, windows: Windows) -> None:
-        """Each window goes on where the one before it ended, and holds what it scores."""
+        """Raise IllegalScore unless each window continues the one before and contains the targets it scores."""
         expected = np.concatenate([[self.scored], windows.end[:-1]])
         wrong = windows.first != expected
         if wrong.any():

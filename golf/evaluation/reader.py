@@ -1,4 +1,4 @@
-"""Reading windows with a model: the loss of every target that they score (spec: Evaluation)."""
+"""Losses of the targets that windows score (spec: Evaluation)."""
 
 from collections.abc import Iterator
 
@@ -14,17 +14,17 @@ from golf.runtime.device import autocast, to_device
 
 
 class Reader:
-    """Reads about `batch_tokens` tokens at once, and rounds the logits to `logits_dtype` before the cross-entropy,
-    which is taken in float32."""
+    """Runs the model on about `batch_tokens` tokens at once and rounds the logits to `logits_dtype` before the
+    cross-entropy, which is computed in float32."""
 
     def __init__(self, batch_tokens: int, logits_dtype: torch.dtype):
         self.batch_tokens = batch_tokens
         self.logits_dtype = logits_dtype
-        self._replayed: dict[GPT, CudaGraphed] = {}
+        self._graphs: dict[GPT, CudaGraphed] = {}
 
     @torch.no_grad()
     def losses(self, model: GPT, stream: Stream, windows: Windows) -> Iterator[Tensor]:
-        """Nats of the windows' scored targets, in order, a batch of windows at a time: float32 (targets,)."""
+        """Losses of the windows' scored targets in nats, in order, one float32 (targets,) per batch of windows."""
         at_once = max(self.batch_tokens // windows.seq_len, 1)
         for begin in range(0, len(windows), at_once):
             batch = windows[begin : begin + at_once]
@@ -33,11 +33,11 @@ class Reader:
             yield self.nats(self.logits(model, ids, scored), targets.flatten()[scored])
 
     def logits(self, model: GPT, ids: Tensor, scored: Tensor) -> Tensor:
-        """(n, vocabulary) for ids (batch, length) and the positions (n,) in batch · length that are scored: head and
-        last layer compute no more. Use them before the next ones are asked for."""
-        if model not in self._replayed:
-            self._replayed[model] = CudaGraphed(model, _logits, ids.device)
-        logits: Tensor = self._replayed[model](ids, scored)
+        """Logits (n, vocabulary) of ids (batch, length) at the scored positions (n,) in batch · length; head and last
+        layer compute only these. The next call may overwrite them."""
+        if model not in self._graphs:
+            self._graphs[model] = CudaGraphed(model, _logits, ids.device)
+        logits: Tensor = self._graphs[model](ids, scored)
         return logits
 
     def nats(self, logits: Tensor, targets: Tensor) -> Tensor:

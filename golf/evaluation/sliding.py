@@ -12,15 +12,15 @@ from golf.evaluation.reader import Reader
 from golf.evaluation.stream import Stream
 from golf.evaluation.windows import Windows, sliding_windows
 
-MakeProbe = Callable[[int, int], Probe]  # from the number of places and that of targets
+MakeProbe = Callable[[int, int], Probe]  # takes the numbers of places and of targets
 
 
 @dataclass(kw_only=True)
 class Sliding:
-    """How the validation stream is read: windows every `stride` tokens, about `batch_tokens` tokens at once.
+    """Reads the validation stream in windows every `stride` tokens, about `batch_tokens` tokens at once.
 
     `logits_dtype`: the record rounded the logits of sliding windows and TTT to bfloat16 before the cross-entropy.
-    `probes`: the places of a pass at which causality and normalisation are tried.
+    `probes`: the number of places of a pass at which causality and normalisation are tested.
     """
 
     stride: int
@@ -38,12 +38,12 @@ class Sliding:
         return sliding_windows(num_targets, seq_len, self.stride)
 
     def plain(self, stream: Stream, seq_len: int, probe: MakeProbe | None = None) -> Ledger:
-        """A pass by non-overlapping windows, always with float32 logits."""
+        """A pass with non-overlapping windows, always with float32 logits."""
         windows = sliding_windows(stream.num_targets, seq_len, seq_len)
         return self._ledger(stream, windows, torch.float32, probe)
 
     def sliding(self, stream: Stream, seq_len: int, probe: MakeProbe | None = None) -> Ledger:
-        """A pass by sliding windows."""
+        """A pass with sliding windows."""
         windows = self.windows(stream.num_targets, seq_len)
         return self._ledger(stream, windows, getattr(torch, self.logits_dtype), probe)
 

@@ -52,7 +52,7 @@ class Stream:
 
 
 class Tally:
-    """The score of the targets so far. They come in the stream's order, so their bytes need no lookup."""
+    """Running score of the targets so far, in the stream's order."""
 
     def __init__(self, stream: Stream):
         self.stream = stream
@@ -61,14 +61,14 @@ class Tally:
         self.bytes = 0
 
     def add(self, nats: float, targets: int) -> None:
-        """`nats`: the sum of the losses of the next `targets` targets."""
+        """Add `nats`, the sum of the losses of the next `targets` targets."""
         end = self.targets + targets
         self.bytes += int(self.stream.target_bytes[self.targets : end].sum())
         self.nats += nats
         self.targets = end
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been added."""
+        """The sums so far."""
         return {"nats": self.nats, "targets": self.targets, "bytes": self.bytes}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

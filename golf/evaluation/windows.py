@@ -25,7 +25,7 @@ class Windows:
         return int((self.end - self.first).sum())
 
     def positions(self) -> np.ndarray:
-        """Where the scored targets lie in windows · seq_len, in order: int64 (targets,)."""
+        """Indices of the scored targets in windows · seq_len, in order: int64 (targets,)."""
         counts = self.end - self.first
         begin = np.arange(len(self)) * self.seq_len + self.first - self.start
         positions: np.ndarray = np.arange(counts.sum()) + np.repeat(begin - counts.cumsum() + counts, counts)
@@ -36,7 +36,7 @@ class Windows:
 
 
 def sliding_windows(num_targets: int, seq_len: int, stride: int) -> Windows:
-    """Windows that start every `stride` tokens and score their last `stride` targets; the first scores all of its own.
+    """Windows that start every `stride` tokens and score their last `stride` targets; the first scores all its targets.
 
     stride = seq_len gives plain, non-overlapping windows.
     """

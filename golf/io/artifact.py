@@ -1,11 +1,11 @@
-"""The artifact: the one file that holds a quantized model, and whose size counts.
+"""The artifact: the file with the quantized model, whose size counts.
 
-Its envelope is described in `golf.io.container`. The header has, beside the list of sections,
+`golf.io.container` describes its envelope. Besides the list of sections, the header has
 
-    codec             {"name": "brotli", "params": {...}}: what each section is encoded with; a codec that is not built
-                      in is named by its path
+    codec             {"name": "brotli", "params": {...}}: encodes each section; the name of a codec that is not built
+                      in is its import path
     model             the configuration of the model group, with its `_target_`
-    tokenizer_sha256  of the tokenizer whose ids the model takes
+    tokenizer_sha256  of the model's tokenizer
 
 and the sections are
 
@@ -14,8 +14,8 @@ and the sections are
     floats  little-endian float16, in the order of the index: the scales of an "int" tensor, one per row, or the values
             of a "float16" tensor
 
-The codec is given the arrays of a section together; those of the index are one, of bytes. An element of an "int" tensor
-is its code times the scale of its row.
+The codec encodes the arrays of a section together; the index is one array of bytes. An element of an "int" tensor is
+its code times the scale of its row.
 """
 
 import math
@@ -58,7 +58,7 @@ MAX_INDEX_BYTES = 1 << 20
 MAX_ELEMENTS = 1 << 30  # of one tensor
 MAX_DIMENSIONS = 8
 MAX_TENSORS = 1 << 12
-MAX_MESSAGE = 500  # characters of an error about what a file holds
+MAX_MESSAGE = 500  # characters of an error about a file's content
 
 
 class NotFinite(ContentError, Diverged):
@@ -74,7 +74,7 @@ class Quantized:
     bits: int
 
     def dequantize(self) -> torch.Tensor:
-        """The matrix that the codes stand for, float32 (rows, columns)."""
+        """The dequantized matrix, float32 (rows, columns)."""
         return self.codes.float() * self.scale.float()[:, None]
 
 
@@ -83,7 +83,7 @@ State = dict[str, Quantized | torch.Tensor]  # plain tensors are float16
 
 @dataclass(frozen=True)
 class Artifact:
-    """What a file holds. Its `model` names a class: whoever builds it checks first that it is one to trust."""
+    """The content of a file. Its `model` names a class; check that it is trusted before building it."""
 
     model: dict[str, Any]
     tokenizer_sha256: str
@@ -103,9 +103,9 @@ def write_artifact(
 ) -> int:
     """Write `state` to `path`; returns the size of the file in bytes.
 
-    model, codec: the configuration of these groups, with their `_target_`. The file is read back before it takes its
-    place. Raises ArtifactError for a state that cannot be stored (types, shapes, codes beyond their bits, values that
-    are not finite) and for a codec that loses something.
+    model, codec: the configuration of these groups, with their `_target_`. The file is read back and compared before it
+    is moved to `path`. Raises ArtifactError for a state that cannot be stored (dtypes, shapes, codes out of range,
+    values that are not finite) and for a codec that is not lossless.
     """
     coder: Codec = build(codec)
     raw = _to_sections(state)
@@ -116,18 +116,18 @@ def write_artifact(
         back = _to_sections(_read(temporary, codec).state)
         pairs = zip(chain(*back.values()), chain(*raw.values()), strict=True)
         same = all(ours.tobytes() == theirs.tobytes() for ours, theirs in pairs)
-        require(same, f"codec: {codec['_target_']} does not give back what it was given")
+        require(same, f"codec: {codec['_target_']} is not lossless")
     return size
 
 
 def read_artifact(path: Path, *, codec: Mapping[str, Any] | None = None) -> Artifact:
     """Read what `write_artifact` wrote.
 
-    codec: the configuration of a codec of the user's own, needed if the file names one: what is built is always this,
-    never what the file says. Raises ArtifactError, which names the file and the field.
+    codec: the configuration of a custom codec, needed if the file names one; only this is ever built, never a class
+    that the file names. Raises ArtifactError, which names the file and the field.
     """
     try:
-        require(path.is_file() or not path.exists(), "no regular file")  # to read a pipe is to wait for somebody
+        require(path.is_file() or not path.exists(), "not a regular file")  # reading a pipe would block
         return _read(path, codec)
     except ArtifactError as error:
         raise type(error)(f"{path}: {excerpt(str(error), MAX_MESSAGE)}") from error
@@ -198,7 +198,7 @@ def _read(path: Path, codec: Mapping[str, Any] | None) -> Artifact:
     expect("header", fields, HEADER_FORM)
     expect("header.model", fields["model"].get("_target_"), str)
     names = [section.name for section in sections]
-    require(names == ["index", "codes", "floats"], "sections: are not index, codes and floats")
+    require(names == ["index", "codes", "floats"], "sections: must be index, codes and floats")
     index_section, codes_section, floats_section = sections
     require(index_section.raw_bytes <= MAX_INDEX_BYTES, f"index: longer than {MAX_INDEX_BYTES} bytes", SizeError)
 
@@ -235,11 +235,11 @@ def _parse_index(data: bytes, codes_bytes: int, floats_bytes: int) -> list[Any]:
     index: list[Any] = from_json("index", data)
     expect("index", index, INDEX_FORM)
     require(len(index) <= MAX_TENSORS, f"index: more than {MAX_TENSORS} tensors", SizeError)
-    require(len({name for name, *_ in index}) == len(index), "index: a name is listed twice")
+    require(len({name for name, *_ in index}) == len(index), "index: a name occurs twice")
     codes = floats = 0
     for name, kind, shape, bits in index:
-        require(len(shape) <= MAX_DIMENSIONS and min(shape, default=0) >= 0, f"{name!r}: shape makes no sense")
-        # The sizes beside a zero count too, or they would overflow the strides.
+        require(len(shape) <= MAX_DIMENSIONS and min(shape, default=0) >= 0, f"{name!r}: invalid shape")
+        # Sizes beside a zero count too, or strides would overflow.
         require(math.prod(max(size, 1) for size in shape) <= MAX_ELEMENTS, f"{name!r}: shape is too large", SizeError)
         if kind == "int":
             require(len(shape) == 2, f"{name!r}: is not a matrix")
@@ -257,10 +257,10 @@ def _check_tensor(name: str, tensor: Quantized | torch.Tensor) -> None:
     if isinstance(tensor, Quantized):
         codes, scale, bits = tensor.codes, tensor.scale, tensor.bits
         require(codes.dtype == torch.int8 and codes.dim() == 2, f"{name!r}: codes are not int8 (rows, columns)")
-        require(scale.shape == codes.shape[:1], f"{name!r}: has not one scale per row")
-        require(1 <= bits <= 8, f"{name!r}: bits are not 1 to 8")
+        require(scale.shape == codes.shape[:1], f"{name!r}: must have one scale per row")
+        require(1 <= bits <= 8, f"{name!r}: bits must be 1 to 8")
         low, high = map(int, codes.aminmax()) if codes.numel() else (0, 0)
-        require(-(1 << bits - 1) <= low and high < 1 << bits - 1, f"{name!r}: codes go beyond {bits} bits")
+        require(-(1 << bits - 1) <= low and high < 1 << bits - 1, f"{name!r}: codes exceed {bits} bits")
         tensor = scale
     require(tensor.dtype == torch.float16, f"{name!r}: is {tensor.dtype}, not float16")
     require(bool(tensor.isfinite().all()), f"{name!r}: is not finite in float16", NotFinite)

@@ -13,8 +13,8 @@ from golf.utils.atomic import atomic_write
 
 
 class Checkpoint(TypedDict):
-    """The model group's configuration, the digest of the tokenizer whose ids it takes, the last weights and their
-    average (None without EMA), by the model's names."""
+    """The model group's configuration, the tokenizer's digest, the last weights and their average (None without EMA),
+    by the names of the model's state."""
 
     model: Mapping[str, Any]
     tokenizer_sha256: str
@@ -23,18 +23,18 @@ class Checkpoint(TypedDict):
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:  # PyTorch would put a path's name into it
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:  # given a path, PyTorch would store its name
         torch.save(checkpoint, file)
 
 
 def read_checkpoint(path: Path, device: str) -> Checkpoint:
-    """Read a checkpoint onto `device` (`meta`: shapes alone), executing nothing that is in it.
+    """Read a checkpoint onto `device` (`meta`: shapes only) without executing its content.
 
-    Raises UserError if the file is none.
+    Raises UserError if the file is not a checkpoint.
     """
     checkpoint: Checkpoint = load_tensors(path, device, "a checkpoint")
     if not _is_checkpoint(checkpoint):
-        raise UserError(f"{path}: is no checkpoint of this program")
+        raise UserError(f"{path}: is not a checkpoint of golf")
     return checkpoint
 
 

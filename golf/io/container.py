@@ -11,9 +11,9 @@ Never a pickle; reading it executes nothing. Numbers are little-endian.
     ...    the sections back to back; nothing follows the last
 
 The header lists the sections in order, {"name", "raw_bytes", "sha256", "stored_bytes"}: the digest and the stored size
-are those of the bytes in the file, the raw size is what they decode to. `golf.io.artifact` says what else is in it.
+are those of the bytes in the file, the raw size that of the decoded bytes. `golf.io.artifact` describes other fields.
 
-The digests find damage. Against malice, sizes are checked before memory is taken and the limits below bound the cost.
+Digests detect damage. Against hostile files, sizes are checked before memory is allocated, within the limits below.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ MAX_SECTIONS_BYTES = 1 << 30  # of all sections together, stored as well as raw
 
 
 class ArtifactError(UserError):
-    """A file that cannot be read as an artifact, or a state that cannot be stored as one."""
+    """The file cannot be read as an artifact, or the state cannot be stored as one."""
 
 
 class VersionError(ArtifactError):
@@ -48,15 +48,15 @@ class SizeError(ArtifactError):
 
 
 class DigestError(ArtifactError):
-    """Bytes that changed since they were written."""
+    """Bytes have changed since they were written."""
 
 
 class ContentError(ArtifactError):
-    """A field that is missing, of the wrong type, or that makes no sense."""
+    """A field is missing, has the wrong type or an invalid value."""
 
 
 class Section(NamedTuple):
-    """A name, the bytes in the file, and how many bytes they decode to."""
+    """Name, stored bytes, and the size of the decoded bytes."""
 
     name: str
     stored: bytes
@@ -120,13 +120,13 @@ def _check_sizes(listed: Any, available: int) -> None:
 
 
 def require(holds: bool, problem: str, error: type[ArtifactError] = ContentError) -> None:
-    """Raise `error` unless it holds."""
+    """Raise `error` unless the condition holds."""
     if not holds:
         raise error(problem)
 
 
 def expect(field: str, value: Any, form: Any) -> None:
-    """Refuse a JSON value unless it has the form: a type, {key: form}, [form] for a list or (form, ...) for a tuple."""
+    """Raise ContentError unless a JSON value has the form: a type, {key: form}, [form] or, for a tuple, (form, …)."""
     if isinstance(form, dict):
         require(isinstance(value, dict) and value.keys() == form.keys(), f"{field}: fields are not {', '.join(form)}")
         for key, inner in form.items():
@@ -134,7 +134,7 @@ def expect(field: str, value: Any, form: Any) -> None:
     elif isinstance(form, list | tuple):
         require(isinstance(value, list), f"{field}: is not a list")
         forms = form * len(value) if isinstance(form, list) else form
-        require(len(value) == len(forms), f"{field}: has not {len(forms)} elements")
+        require(len(value) == len(forms), f"{field}: must have {len(forms)} elements")
         for position, inner in enumerate(forms):
             expect(f"{field}[{position}]", value[position], inner)
     else:
@@ -142,7 +142,7 @@ def expect(field: str, value: Any, form: Any) -> None:
 
 
 def to_json(field: str, value: Any) -> bytes:
-    """`value` in the one spelling that is read."""
+    """`value` as canonical JSON, the only form that is read."""
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return text.encode()
@@ -151,7 +151,7 @@ def to_json(field: str, value: Any) -> bytes:
 
 
 def from_json(field: str, data: bytes) -> Any:
-    """The inverse of `to_json`; raises ContentError for anything that it does not write."""
+    """The inverse of `to_json`; raises ContentError for JSON that is not canonical."""
     try:
         value = json.loads(data.decode())
     except (ValueError, RecursionError) as error:

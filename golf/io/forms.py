@@ -1,4 +1,4 @@
-"""What the JSON and YAML files of a run have in them, as far as somebody reads it: see golf.utils.reading."""
+"""The forms of a run's JSON and YAML files, as far as golf reads them (see golf.utils.reading)."""
 
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -52,8 +52,8 @@ class Input(TypedDict):
 
 
 class Computed(TypedDict):
-    """What a stage wrote, what it was configured to do, who did it, how often it was cut off and resumed, and what came
-    out: a record as the cache has it."""
+    """A stage's report as the cache stores it: its outputs, configuration, provenance, number of resumptions, and
+    result."""
 
     stage: str
     seconds: float
@@ -66,7 +66,7 @@ class Computed(TypedDict):
 
 
 class Record(Computed):
-    """<stage>.json: also what the stage read, in this run."""
+    """<stage>.json: with the stage's inputs in this run."""
 
     key: str
     inputs: dict[str, Input]
@@ -74,7 +74,7 @@ class Record(Computed):
 
 
 class Facts(TypedDict):
-    """What a ledger wrote down, and the probe where there was one."""
+    """Facts of a ledger, and of the probe if there was one."""
 
     targets: int
     handed_out: int
@@ -130,7 +130,7 @@ class Seeded(TypedDict):
 
 
 class TrainConfig(TypedDict):
-    """Of the record of a training: what its input has to have for others to go on with it."""
+    """The configuration in a training's report, as far as later runs need it."""
 
     seed: int
     data: Seeded
@@ -194,7 +194,7 @@ class Snapshot(TypedDict):
 
 
 class Identity(TypedDict):
-    """What makes a run the one it is: golf.run.identity."""
+    """The identity of a run: golf.run.identity."""
 
     config: dict[str, Any]
     input: dict[str, str]
@@ -203,7 +203,7 @@ class Identity(TypedDict):
 
 
 class Started(TypedDict):
-    """How, as far as config.yaml does not say it: options, working directory, folders of classes, and logging."""
+    """How the run was started, beyond config.yaml: options, working directory, import paths, and logging."""
 
     choices: dict[str, str]
     cwd: str

@@ -16,8 +16,8 @@ MULTIRUN = "multirun.yaml"  # in a sweep's directory: its configuration and comm
 class RunFiles:
     """A run directory, and optionally a `source`: an earlier run's directory, or an artifact file.
 
-    What this run has made (`made`: stages, and names of files) is read from the run directory. The rest is looked for
-    in the source, and without one in the run directory too, where a job that runs again finds what it made before.
+    Files that this run has made (`made`: stages, and names of files) are read from the run directory, all others from
+    the source; without one from the run directory too, so that a repeated job finds its earlier files.
     """
 
     def __init__(self, directory: Path, source: str | None):
@@ -32,7 +32,7 @@ class RunFiles:
         return self.directory / name
 
     def find(self, name: str) -> Path | None:
-        """Where the file `name` is, or None."""
+        """Path of the file `name`, or None."""
         path = self.directory / name
         if self.source is not None and name not in self.made:
             if not self.source.is_dir():
@@ -41,7 +41,7 @@ class RunFiles:
         return path if path.is_file() else None
 
     def get(self, name: str) -> Path:
-        """Where the file `name` is; the pipeline has made sure beforehand that it is there."""
+        """Path of the file `name`, which must exist; the pipeline has checked that it does."""
         found = self.find(name)
         assert found is not None, name
         return found
@@ -54,7 +54,7 @@ class RunFiles:
         try:
             return record_at(found)
         except UserError as error:
-            raise UserError(f"{error}; remove it to go on without it") from error
+            raise UserError(f"{error}; remove it to continue without it") from error
 
     def write_record(self, record: dict[str, Any]) -> None:
         assert record.keys() == Record.__required_keys__
@@ -62,7 +62,7 @@ class RunFiles:
 
 
 def occupant(directory: Path) -> str | None:
-    """The name of a file which shows that a run or a sweep has begun in a directory; None if there is none."""
+    """The name of a file that shows that a directory has a run or a sweep; None if there is none."""
     return next(
         (name for name in (MULTIRUN, RUN, CONFIG, RESULTS, CHECKPOINT, ARTIFACT) if (directory / name).exists()), None
     )
@@ -96,7 +96,7 @@ def read_records(directory: Path) -> list[dict[str, Any]]:
 
 
 def runs_of_sweep(directory: Path) -> list[Path]:
-    """The directories of its runs, if `directory` is a sweep's."""
+    """The directories of a sweep's runs; empty for a run's directory."""
     runs = sorted(path.parent for path in directory.glob(f"*/{CONFIG}"))
     return [] if (directory / CONFIG).exists() else runs
 

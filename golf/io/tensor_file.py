@@ -1,4 +1,4 @@
-"""What torch.save wrote, read without executing anything and without taking more memory than the file has bytes."""
+"""Reads torch.save's files without executing their content, in memory proportional to the file's size."""
 
 import os
 from pathlib import Path
@@ -11,12 +11,12 @@ from golf.errors import UserError, require
 
 
 def load_tensors(path: Path, device: str, what: str) -> Any:
-    """The value in a file, on `device` (`meta`: shapes alone). Raises UserError if the file is not `what` it should be.
+    """The value in a file, on `device` (`meta`: shapes only). Raises UserError if it cannot be read as `what`.
 
-    The parts of such a file are not compressed, so none of them can be larger than the file.
+    The parts of such a file must not be compressed, so none of them can be larger than the file.
     """
     try:
-        require(path.is_file(), "no regular file")
+        require(path.is_file(), "not a regular file")
         with ZipFile(path) as parts:
             stored = [part.file_size for part in parts.infolist() if part.compress_type == ZIP_STORED]
             require(len(stored) == len(parts.infolist()) and sum(stored) <= os.stat(path).st_size, "compressed")

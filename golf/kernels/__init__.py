@@ -1,5 +1,5 @@
-"""What the model computes besides matrix products and attention: each part plainly, and fused in a Triton kernel.
+"""The model's parts besides plain matrix products and attention, each in PyTorch and as a fused Triton kernel.
 
-`golf.kernels.plain` and `golf.kernels.triton` offer the same functions; the plain twin in x.py says what x_triton.py
+`golf.kernels.plain` and `golf.kernels.triton` have the same functions; the plain twin in x.py defines what x_triton.py
 computes.
 """

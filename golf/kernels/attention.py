@@ -1,4 +1,4 @@
-"""Causal grouped-query attention behind one name, with the implementation that is installed and works.
+"""Causal grouped-query attention: one interface to several implementations.
 
 An implementation takes q (batch, length, heads, head size), k and v (batch, length, kv heads, head size), scales by
 1/sqrt(head size) and returns the shape of q.
@@ -19,7 +19,7 @@ from golf.errors import UserError
 
 @dataclass(frozen=True)
 class Attend:
-    """An implementation; `per_query_head`: k and v are better given for each query head (see golf.kernels.heads)."""
+    """An implementation. `per_query_head`: it prefers k and v for each query head (see golf.kernels.heads)."""
 
     compute: Callable[[Tensor, Tensor, Tensor], Tensor]
     per_query_head: bool = False
@@ -28,7 +28,7 @@ class Attend:
         return self.compute(q, k, v)
 
 
-# cuDNN's is the fastest of PyTorch's own on Hopper; the others serve devices and types that it does not.
+# cuDNN's is PyTorch's fastest on Hopper; the others cover devices and types that it does not support.
 SDPA_ORDER = [
     SDPBackend.CUDNN_ATTENTION,
     SDPBackend.FLASH_ATTENTION,
@@ -48,7 +48,7 @@ MODULES = {
     "hybrid": "golf.kernels.attention_hybrid",
 }
 # Fastest first; sdpa always works. At the record's shape on an H100, forward and backward, cuDNN's takes 2.37 ms, fa4
-# 2.29 and what fa2 computes 3.43: the others are there for those who ask.
+# 2.29 and fa2's 3.43: the others are taken only on request.
 AUTO = ("hybrid", "fa3", "sdpa")
 
 
@@ -65,7 +65,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def choose_attention(name: str, device: torch.device) -> str:
-    """The name of the implementation to take on a device: for `auto` the first of AUTO that works there."""
+    """The implementation to use on a device: for `auto` the first of AUTO that works there."""
     if name != "auto":
         return name
     for candidate in AUTO:
@@ -78,20 +78,20 @@ def choose_attention(name: str, device: torch.device) -> str:
 
 
 def own_module(name: str) -> set[str]:
-    """The module of golf's own behind the implementation `name`, if it has one: no source tells that it is imported."""
+    """The golf module of the implementation `name`, if any. It is imported by name, invisible to source analysis."""
     return {module for module in (MODULES.get(name, ""),) if module.startswith("golf.")}
 
 
 @cache
 def load_attention(name: str, device: torch.device) -> Attend:
-    """The implementation `name`. Raises UserError if it is not installed, or does not work on the device."""
+    """Load the implementation `name`. Raises UserError if it is not installed, or does not work on the device."""
     if name == "sdpa":
         return sdpa
     if device.type != "cuda":
         raise UserError(f"compute.attention={name} needs a GPU; use compute.attention=auto")
     try:
         flash = import_module(MODULES[name]).flash_attn_func
-    except Exception as error:  # a library that does not fit the machine raises what it likes
+    except Exception as error:  # a library that does not fit the machine may raise anything
         raise UserError(
             f"compute.attention={name} is not installed ({error}): {INSTALL[name]}, or use compute.attention=auto"
         ) from error

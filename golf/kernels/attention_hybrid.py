@@ -1,4 +1,4 @@
-"""cuDNN's attention forward and FlashAttention 4's backward: each the faster one on Hopper.
+"""cuDNN's attention forward and FlashAttention 4's backward, each the faster one on Hopper.
 
 Backward takes the query heads that share keys one after another, each with keys of its own: so the gradients are
 written as they are, and not added up in float32 in memory first.

@@ -1,4 +1,4 @@
-"""What computes: the device and the implementations of attention and kernels, by name."""
+"""The device and the implementations of attention and kernels, by name."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -17,8 +17,8 @@ from golf.runtime.device import deterministic, pick_device
 
 @dataclass(frozen=True)
 class Backend:
-    """`compile`: torch.compile compiles the model in training. `deterministic`: training takes what gives the same on
-    every run, where there is a choice. `names`: of the implementations `attend` (attention) and `kernels`."""
+    """`compile`: torch.compile compiles the model in training. `deterministic`: training prefers operations that are
+    reproducible from run to run. `names`: of the implementations `attend` (attention) and `kernels`."""
 
     device: torch.device
     attend: Attend
@@ -28,7 +28,7 @@ class Backend:
     deterministic: bool
 
     def determinism(self) -> AbstractContextManager[None]:
-        """Around training."""
+        """Context manager around training."""
         return deterministic() if self.deterministic else nullcontext()
 
 
@@ -61,6 +61,5 @@ def kernels_module(name: str) -> str:
 
 
 def own_modules(names: Mapping[str, str]) -> set[str]:
-    """The modules of golf behind the names of `attention` and `kernels`: they are imported by name alone, so that no
-    source tells of them."""
+    """The golf modules of `attention` and `kernels`. They are imported by name, invisible to source analysis."""
     return own_module(names["attention"]) | {kernels_module(names["kernels"])}

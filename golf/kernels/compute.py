@@ -1,4 +1,4 @@
-"""How everything is computed, as conf/compute says. Results depend on it by rounding alone."""
+"""How everything is computed (conf/compute). Results depend on it by rounding only."""
 
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -19,9 +19,9 @@ FASTEST_FIRST: tuple[Choice, ...] = ("quack", "triton")  # of `auto` on a GPU
 
 @dataclass(kw_only=True)
 class Compute:
-    """`auto` is the fastest that works on the device; `threads` are those of this process on the CPU (null: one for
-    each core). `compile: auto` compiles on a GPU; only the plain kernels are compiled. `deterministic` takes what gives
-    the same on every run in training, where there is a choice."""
+    """`auto` is the fastest that works on the device; `threads`: of this process on the CPU (null: one per core).
+    `compile: auto` compiles on a GPU; only the plain kernels are compiled. `deterministic` prefers operations in
+    training that are reproducible from run to run."""
 
     device: Literal["auto", "cpu", "cuda"]
     threads: int | None
@@ -31,7 +31,7 @@ class Compute:
     deterministic: bool
 
     def open(self) -> Backend:
-        """Raises UserError for what is not installed, or does not work on this machine."""
+        """Raises UserError for an implementation that is not installed, or does not work on this machine."""
         device = pick_device(self.device, self.threads)
         names = {
             "attention": choose_attention(self.attention, device),
@@ -41,9 +41,9 @@ class Compute:
 
 
 def choose_kernels(name: Choice, device: torch.device) -> str:
-    """The name of the kernels to compute with on a device; `auto` is the fastest that works there.
+    """The kernels to use on a device; for `auto` the fastest that work there.
 
-    Raises UserError if others than the plain ones are asked for and cannot work.
+    Raises UserError if kernels other than the plain ones are requested and cannot work.
     """
     if name == "auto":
         working = (candidate for candidate in FASTEST_FIRST if device.type == "cuda" and not missing(candidate))
@@ -57,7 +57,7 @@ def choose_kernels(name: Choice, device: torch.device) -> str:
 
 @cache
 def missing(name: Choice) -> str | None:
-    """What kernels that are not plain lack on this machine's GPU; None if they work."""
+    """Why fused kernels cannot work on this machine; None if they can."""
     if find_spec("triton") is None:
         return "needs the package triton"
     capability = torch.cuda.get_device_capability()
@@ -68,6 +68,6 @@ def missing(name: Choice) -> str | None:
     if name == "quack":
         try:
             import_module(kernels_module(name))
-        except Exception as error:  # CUTLASS raises what it likes where it does not fit the machine
+        except Exception as error:  # CUTLASS may raise anything on a machine that it does not support
             return f"is not installed ({error}): pip install 'golf[hopper]'"
     return None

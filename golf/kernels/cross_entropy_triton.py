@@ -1,4 +1,4 @@
-"""`golf.kernels.cross_entropy`: forward reads each row of logits once and leaves its gradient in its place."""
+"""`golf.kernels.cross_entropy`: forward reads each row of logits once and overwrites it with its gradient."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from golf.kernels.launch import compute_dtype, power_of_2, weight_gradient
 
-WARPS = 8  # of a program, which has a row
+WARPS = 8  # of a program, which handles a row
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 
 
@@ -38,7 +38,7 @@ def _cross_entropy(
     capped = (cap * LOG2_E) * tanh
     if VOCABULARY < COLS:
         capped = tl.where(word < VOCABULARY, capped, -float("inf"))
-    # Where no exp(−2·cap) is too small, the cap does for the largest, which nobody then has to look for.
+    # If exp(−2·cap) does not underflow, the cap serves as the maximum, and no pass has to find it.
     largest = tl.max(capped) if FIND_LARGEST else cap * LOG2_E
     p = tl.exp2(capped - largest)
     total = tl.sum(p)

@@ -7,9 +7,9 @@ from golf.kernels.rounding import round_to_codes
 
 
 def gptq_block(weight: Tensor, scale: Tensor, factor: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Codes of weight (rows, columns) and the errors to pass on to later columns, both float32 of its shape.
+    """Codes of weight (rows, columns) and the errors to propagate to later columns, both float32 of its shape.
 
-    scale: (rows,); factor: the upper triangle (columns, columns) that says where each column's error goes.
+    scale: (rows,); factor: the upper triangle (columns, columns) that distributes each column's error.
     """
     weight = weight.clone()
     codes, errors = torch.empty_like(weight), torch.empty_like(weight)

@@ -1,4 +1,4 @@
-"""`golf.kernels.gptq` in one kernel: rows do not depend on each other, so a program takes some through all columns."""
+"""`golf.kernels.gptq` in one kernel: rows are independent, so each program processes some through all columns."""
 
 import torch
 import triton

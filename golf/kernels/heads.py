@@ -11,10 +11,10 @@ def heads(
     x: Tensor, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, cos: Tensor, sin: Tensor, per_query_head: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """x (batch, length, width) and weights (outputs, width) → q (batch, length, heads, head size), k and v (batch,
-    length, kv heads, head size), and v once more for a second use: a kernel adds up both gradients on the way.
+    length, kv heads, head size), and v again for its second use, so that a kernel can sum both gradients.
 
-    gain: (heads,); cos, sin: (length, rotary dimensions / 2). per_query_head: k and v are wanted for each query
-    head; from a kernel they then are views (batch, length, kv heads, heads of a group, head size).
+    gain: (heads,); cos, sin: (length, rotary dimensions / 2). per_query_head: return k and v for each query head, from
+    a kernel as views (batch, length, kv heads, heads of a group, head size).
     """
     size = (-1, q.size(0) // gain.size(0))
     queries = apply_rotary(norm(F.linear(x, q).unflatten(-1, size)), cos, sin)

@@ -59,7 +59,7 @@ def _heads_forward(
 
 @triton.jit
 def _sum(D, at, use, mask, USES: tl.constexpr):
-    """The gradients of all uses, which lie `use` elements apart."""
+    """The sum of the gradients of all uses, `use` elements apart."""
     total = tl.load(D + at, mask=mask, other=0.0).to(tl.float32)
     for i in tl.static_range(1, USES):
         total += tl.load(D + at + i * use, mask=mask, other=0.0).to(tl.float32)
@@ -109,7 +109,7 @@ def _heads_backward(
         rms = tl.rsqrt(tl.sum(x * x, axis=1) / SIZE + eps)[:, None]
         unit = x * rms
         if head < HEADS:
-            # Rotation keeps products: what the gain meets, times its gradient, is the same before it.
+            # Rotation preserves inner products, so the gain's gradient can be taken before it.
             tl.store(DGAIN + tile * HEADS + head, tl.sum(dn * unit))
             dn *= tl.load(GAIN + head).to(tl.float32)
         dx = rms * (dn - unit * (tl.sum(dn * unit, axis=1) / SIZE)[:, None])

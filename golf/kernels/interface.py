@@ -1,4 +1,4 @@
-"""What a model computes with, besides PyTorch's own operations."""
+"""The interface of the kernels that a model uses besides PyTorch's own operations."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,9 +9,9 @@ from golf.kernels.residual import Residual, Skip
 
 
 class Kernels(Protocol):
-    """A module of this package: golf.kernels.plain, triton or quack. The plain functions say what each computes."""
+    """A module of this package: golf.kernels.plain, triton or quack. The plain functions define the results."""
 
-    COMPILED: bool  # by torch.compile, where training may; the others are captured as CUDA graphs
+    COMPILED: bool  # may be compiled by torch.compile in training; the others are captured as CUDA graphs
 
     def activation(self, x: Tensor) -> Tensor: ...
 

@@ -1,4 +1,4 @@
-"""What the Triton kernels share: types, sizes, and the product that gives a weight its gradient."""
+"""Shared by the Triton kernels: types, sizes, and the matrix product of a weight's gradient."""
 
 import torch
 import triton
@@ -6,13 +6,13 @@ from torch import Tensor
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
-    """The type that matrix products compute in: autocast's where it is on."""
+    """The dtype of matrix products: autocast's if it is enabled."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def power_of_2(size: int) -> int:
-    """The smallest power of 2 that is at least `size`: the sizes that Triton's blocks have."""
+    """The smallest power of 2 that is at least `size`, as Triton's blocks require."""
     return int(triton.next_power_of_2(size))
 
 
@@ -24,5 +24,5 @@ def weight_gradient(dy: Tensor, x: Tensor) -> Tensor:
 
 
 def programs(device: torch.device, each: int) -> int:
-    """How many programs keep the device busy, with `each` at a time on a multiprocessor."""
+    """The number of programs that fill the device, with `each` per multiprocessor."""
     return each * (torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1)

@@ -1,4 +1,4 @@
-"""A matrix product whose outputs have a scale each (spec: Model 2: attn_scale, mlp_scale)."""
+"""A matrix product with a scale for each output (spec: Model 2: attn_scale, mlp_scale)."""
 
 import torch.nn.functional as F
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""`golf.kernels.linear`: the scale meets the weight, not the activations, which are a hundred times as many."""
+"""`golf.kernels.linear`: scales the weight, not the activations, which are a hundred times as many."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from golf.kernels.launch import power_of_2, weight_gradient
 
-WARPS = 4  # of a program, which has a row of the weight
+WARPS = 4  # of a program, which handles a row of the weight
 
 
 @triton.jit
@@ -30,7 +30,7 @@ def _scale_rows_backward(WEIGHT, SCALE, DOUT, DWEIGHT, DSCALE, COLS: tl.constexp
 
 
 def scale_rows(weight: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-    """weight (rows, columns) times scale (rows,), in the type given."""
+    """weight (rows, columns) times scale (rows,), in `dtype`."""
     out = torch.empty_like(weight, dtype=dtype)
     cols = weight.size(1)
     _scale_rows[(len(weight),)](weight, scale, out, COLS=cols, BLOCK=power_of_2(cols), num_warps=WARPS)

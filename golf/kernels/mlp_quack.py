@@ -1,7 +1,7 @@
-"""`golf.kernels.mlp` with the package quack's products for Hopper: while one tile is written, the next is multiplied.
+"""`golf.kernels.mlp` with quack's matrix products for Hopper: one tile is written while the next is multiplied.
 
-As in mlp_triton the first product is written as its activation, and of itself only the signs, a bit each. Both products
-have the same tiles, so that a thread that writes signs is the one that reads them, wherever it puts them.
+As in mlp_triton the first product is stored as its activation and its signs, a bit each. Both products have the same
+tiles, so that the thread that writes signs is the one that reads them, wherever they are stored.
 """
 
 import inspect
@@ -19,18 +19,18 @@ from torch import Tensor
 from golf.kernels import mlp_triton
 from golf.kernels.mlp_triton import Products
 
-# Of those that were measured at the record's sizes this is the fastest: of two warp groups each has a tile of its own,
-# and two multiprocessors next to each other share what they read of the rows.
+# The fastest of those measured at the record's sizes: each of two warp groups has its own tile, and two neighbouring
+# multiprocessors share the rows they read.
 TILE = {"tile_M": 192, "tile_N": 128, "cluster_M": 1, "cluster_N": 2, "pingpong": True}
 THREADS = 128  # of a warp group
-WORDS = 8  # of 32 bits that a thread has for its 192 signs: they are moved four at a time
+WORDS = 8  # of 32 bits for a thread's 192 signs; they are moved four at a time
 
 
 class _Signs(EpiOp):
     """An int32 tensor (tiles of rows, tiles of columns, WORDS / 4, 4 · THREADS)."""
 
     def config_key(self):
-        """What it does: quack keeps its kernels on the disk, and knows an operation by its name."""
+        """The sources of the operation: quack caches kernels on disk by the operation's name alone."""
         methods = [method for cls in (_Signs, type(self)) for method in vars(cls).values() if callable(method)]
         return tuple(inspect.getsource(inspect.unwrap(method)) for method in methods)
 
@@ -45,17 +45,17 @@ class _Signs(EpiOp):
         return {self.name: getattr(args, self.name)}
 
     def place(self, gemm, count, part):
-        """The word with the bits of a part of a tile, and the lowest of them; the first element's is the highest."""
+        """The word with the bits of a part of a tile, and its lowest bit; the first element has the highest bit."""
         first = (part[0] * cute.size(gemm.epi_tile_shape, mode=[1]) + part[1]) * count
         return first // 32, first % 32
 
     def four(self, param, tile, thread, n):
-        """Where a thread's words from 4·n on lie, beside those of its neighbours."""
+        """Address of a thread's words from 4·n on, next to those of its neighbours."""
         return cute.local_tile(param[tile[0], tile[1], n, None], (4,), (thread,))
 
 
 class _Keep(_Signs):
-    """Writes the sign bits of what the epilogue returns under its name."""
+    """Stores the sign bits of the epilogue's output of its name."""
 
     fn_port = "sink"
 
@@ -87,7 +87,7 @@ class _Keep(_Signs):
 
 
 class _Factor(_Signs):
-    """Gives the epilogue what the root of the activation is multiplied by: 2 above zero, −1 below."""
+    """Provides the epilogue with the factor of the activation's square root: 2 above zero, −1 below."""
 
     fn_port = "value"
 
@@ -121,7 +121,7 @@ def _activated(acc):
 
 @gemm_epilogue(ops={"signs": _Factor("signs")})
 def _derived(acc, c, signs):
-    """See mlp_triton: of y = x² the derivative is 2·√y, of y = (x/2)² below zero −√y."""
+    """See mlp_triton: the derivative of y = x² is 2·√y, that of y = (x/2)² below zero −√y."""
     return {"D": acc * (cute.math.sqrt(c, fastmath=True) * signs)}
 
 

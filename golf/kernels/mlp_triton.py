@@ -1,8 +1,8 @@
-"""`golf.kernels.mlp`: the activation meets the products where they leave the matrix units.
+"""`golf.kernels.mlp`: the activation is fused with the matrix products.
 
-The first product is written as its activation, and of itself only the signs, a bit each: with the activation's root
-they make the derivative, by which the backward product is multiplied before it is written. That takes 16-bit numbers
-and large products; others take one kernel for the activation each way.
+The first product is stored as its activation and its signs, a bit each. Signs and the activation's square root give the
+derivative, by which the backward product is multiplied before it is stored. This requires 16-bit numbers and large
+products; otherwise the activation has one kernel each way.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from golf.kernels.linear_triton import scale_rows, scale_rows_backward
 BLOCK, WARPS = 4096, 8  # elements of a program
 M, N, K = 128, 256, 64  # of a tile of the fused product
 PRODUCT_WARPS, STAGES = 8, {False: 4, True: 3}  # backward reads one tile more
-GROUP = 8  # tiles of M that follow each other, so that what they read stays in the cache
+GROUP = 8  # consecutive tiles of M, which share their reads in the cache
 
 
 @triton.jit
@@ -52,14 +52,14 @@ def _activation_backward(X, DY, DX, n, BLOCK: tl.constexpr):
 
 @triton.jit
 def _signs_at(SIGNS, m, n, cols, M: tl.constexpr, N: tl.constexpr):
-    """Where the bits of a tile lie, 32 in a number."""
+    """Addresses of a tile's bits, 32 per number."""
     return SIGNS + (m + tl.arange(0, M))[:, None].to(tl.int64) * (cols // 32) + n // 32 + tl.arange(0, N // 32)[None, :]
 
 
 @triton.jit
 def _write(x, SIGNS, OUT, m, n, inside, cols, M: tl.constexpr, N: tl.constexpr):
-    """A tile's activation and its signs. The bits of a number are every fourth pair of columns: a thread's own, as the
-    matrix units leave them."""
+    """A tile's activation and its signs. A number has the bits of every fourth pair of columns, which belong to one
+    thread in the matrix units' layout."""
     OUT.store([m, n], _activation(x).to(OUT.dtype))
     own = tl.permute(tl.reshape((x > 0).to(tl.int32), (M, N // 8, 4, 2)), (0, 2, 1, 3))
     bits = tl.reshape(own, (M, N // 32, 32)) << tl.arange(0, 32)[None, None, :]
@@ -68,7 +68,7 @@ def _write(x, SIGNS, OUT, m, n, inside, cols, M: tl.constexpr, N: tl.constexpr):
 
 @triton.jit
 def _write_backward(dy, SIGNS, POST, OUT, m, n, inside, cols, M: tl.constexpr, N: tl.constexpr):
-    """A tile times the derivative: of y = x² it is 2·√y, of y = (x/2)² below zero −√y."""
+    """A tile times the derivative, 2·√y for y = x², and −√y for y = (x/2)² below zero."""
     bits = tl.load(_signs_at(SIGNS, m, n, cols, M, N), mask=inside, other=0)
     root = tl.sqrt(POST.load([m, n]).to(tl.float32))
     own = tl.reshape((bits[:, :, None] >> tl.arange(0, 32)[None, None, :]) & 1, (M, 4, N // 8, 2))
@@ -82,8 +82,8 @@ def _product(
     BACKWARD: tl.constexpr, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """A (rows, inner) times B, (cols, inner) forward and (inner, cols) backward. Forward OUT is the activation of the
-    product; backward it is the product times the derivative that SIGNS and POST, the activation, make. Tiles are
-    written in halves of N, which takes less memory on the multiprocessor."""
+    product; backward it is the product times the derivative from SIGNS and POST, the activation. Tiles are stored in
+    halves of N, which takes less memory on the multiprocessor."""
     tiles_m, tiles_n = tl.cdiv(rows, M), tl.cdiv(cols, N)
     for tile in tl.range(tl.program_id(0), tiles_m * tiles_n, tl.num_programs(0), flatten=True):
         group = tile // (GROUP * tiles_n)
@@ -119,15 +119,15 @@ def _fused_product(a: Tensor, b: Tensor, out: Tensor, signs: Tensor, post: Tenso
 
 
 class Products(NamedTuple):
-    """The two products of x (rows, width) and fc (hidden, width) with which the activation is fused."""
+    """The two products of x (rows, width) and fc (hidden, width) that are fused with the activation."""
 
-    take: Callable[[Tensor, Tensor], bool]  # whether they take x and fc
+    take: Callable[[Tensor, Tensor], bool]  # whether they support x and fc
     forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x, fc → the activation of their product, and its signs
     backward: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # dout, proj, activation and signs → x·fcᵀ's gradient
 
 
 def _take(x: Tensor, fc: Tensor) -> bool:
-    """The tiles need a Hopper's memory."""
+    """Whether x and fc are supported. The tiles need Hopper's shared memory."""
     if x.is_cuda and torch.cuda.get_device_capability(x.device) < (9, 0):
         return False
     return x.dtype.itemsize == 2 and fc.size(0) % N == 0 and fc.size(1) % K == 0 and len(x) >= M

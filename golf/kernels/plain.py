@@ -1,4 +1,4 @@
-"""The model's parts in PyTorch's own operations, which torch.compile fuses as far as it can."""
+"""The model's parts in PyTorch's own operations, which torch.compile can fuse."""
 
 from golf.kernels.cross_entropy import cross_entropy
 from golf.kernels.gptq import gptq_block

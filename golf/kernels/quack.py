@@ -1,4 +1,4 @@
-"""golf.kernels.triton, with the MLP's products of the package quack: for Hopper."""
+"""golf.kernels.triton with quack's products in the MLP, for Hopper."""
 
 from golf.kernels.cross_entropy_triton import cross_entropy
 from golf.kernels.gptq_triton import gptq_block

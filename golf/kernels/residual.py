@@ -10,8 +10,8 @@ from golf.kernels.norm import norm
 
 
 class Skip(NamedTuple):
-    """An encoder's `state` (batch, length, width), met by the weight (width,) and, unless it is None, the gate. State
-    None: the stream's own sum."""
+    """An encoder's `state` (batch, length, width), None for the stream's own sum; its weight (width,); and its gate or
+    None."""
 
     state: Tensor | None
     weight: Tensor
@@ -19,9 +19,9 @@ class Skip(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """total: the sum of the terms, None if it was not asked for; x: the stream after skip and mix; normed: its norm
-    times the scale, and again, for a second use: a kernel adds up both gradients on the way; x0: the first state, for
-    whoever needs it next. All (batch, length, width)."""
+    """total: the sum of the terms, None if not requested; x: the stream after skip and mix; normed: its norm times the
+    scale, twice, so that a kernel can sum the gradients of both uses; x0: the first state, for its next use. All are
+    (batch, length, width)."""
 
     total: Tensor | None
     x: Tensor
@@ -38,10 +38,10 @@ def residual(
     skip: Skip | None = None,
     want_total: bool = False,
 ) -> Residual:
-    """Add up `terms`, each (batch, length, width); take in a skip; x = mix[0]·sum + mix[1]·x0, mix (2, width); norm.
+    """Sum `terms`, each (batch, length, width); add the skip; x = mix[0]·sum + mix[1]·x0 with mix (2, width); norm.
 
-    The first state goes through: with a kernel its gradient is then gathered on the way, not added up at the end. None
-    with a mix says that this is the first: the sum.
+    The first state is passed through, so that a kernel can accumulate its gradient. x0 None with a mix: the sum itself
+    is the first state.
     """
     total = x = sum(terms[1:], terms[0])
     if skip is not None:

@@ -1,7 +1,7 @@
 """`golf.kernels.residual` in one kernel each way.
 
-Backward reads what forward read and computes the stream again, so nothing is kept for it; the gradient is the same for
-all terms. Each program adds up the gradients of the vectors over its rows, and their sum is taken afterwards.
+Backward recomputes the stream from forward's inputs, so nothing is saved for it; all terms have the same gradient. Each
+program sums the gradients of the vectors over its rows; these partial sums are added afterwards.
 """
 
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ def _load(pointer, at, mask):
 def _stream(
     t0, t1, t2, state, w, g, x0, mix0, mix1, at, mask, TERMS: tl.constexpr, SKIP: tl.constexpr, MIX: tl.constexpr
 ):
-    """Sum of the terms, that after the skip, that after the mix; and state, first state and gate as they were read: no
-    state and no first state are the sum."""
+    """The sum of the terms, the stream after the skip and after the mix; and state, first state and gate as loaded.
+    Without a state or a first state these are the sum."""
     total = _load(t0, at, mask)
     if TERMS > 1:
         total += _load(t1, at, mask)
@@ -96,7 +96,7 @@ def _residual_backward(
 ):  # fmt: skip
     col = tl.arange(0, COLS)
     w, g, mix0, mix1 = _vectors(W, G, MIX0, col, col < WIDTH, WIDTH, SKIP, MIX)
-    # By row too, and added up at the end: in the loop no thread waits for another.
+    # Kept by row and summed at the end, so that no thread waits for another in the loop.
     dw = tl.zeros((ROWS, COLS), tl.float32)
     dg = tl.zeros((ROWS, COLS), tl.float32)
     dmix0 = tl.zeros((ROWS, COLS), tl.float32)
@@ -184,7 +184,7 @@ class _Residual(torch.autograd.Function):
             **flags, **sizes, **FORWARD,
         )  # fmt: skip
         ctx.set_materialize_grads(False)
-        # With the sum at hand its terms need not be read again; without a skip or a mix x is the sum.
+        # The stored sum replaces its terms; without a skip or a mix x is the sum.
         kept = terms if len(terms) == 1 else (total,) if total is not None else terms
         if mix is None and w is None and x is not None:
             kept = (x,)
@@ -220,7 +220,7 @@ class _Residual(torch.autograd.Function):
 
 
 def _three(terms: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Pointers for three terms, of which the kernel reads those that there are."""
+    """Pointers to three terms; the kernel reads as many as there are."""
     return (*terms, *[terms[0]] * 2)[:3]
 
 
@@ -232,6 +232,6 @@ def residual(
     skip: Skip | None = None,
     want_total: bool = False,
 ) -> Residual:
-    """See golf.kernels.residual; `normed` has the type that matrix products compute in."""
+    """See golf.kernels.residual; `normed` has the dtype of matrix products."""
     state, w, g = skip if skip is not None else (None, None, None)
     return Residual(*_Residual.apply(scale, want_total, mix, x0, state, w, g, *terms))

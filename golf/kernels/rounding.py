@@ -1,4 +1,4 @@
-"""Weights to codes, at a step size (spec: Quantization)."""
+"""Rounding of weights to codes (spec: Quantization)."""
 
 import torch
 from torch import Tensor

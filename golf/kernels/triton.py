@@ -1,4 +1,4 @@
-"""The model's parts in Triton kernels: they need no compilation of the model, and a GPU."""
+"""The model's parts in Triton kernels. They need a GPU, and no compilation of the model."""
 
 from golf.kernels.cross_entropy_triton import cross_entropy
 from golf.kernels.gptq_triton import gptq_block

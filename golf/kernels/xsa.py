@@ -1,11 +1,11 @@
-"""XSA: attention excludes what a position says about itself (spec: Model 3)."""
+"""XSA: attention excludes the contribution of a position's own value (spec: Model 3)."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
 
 def exclude_self(y: Tensor, v: Tensor) -> Tensor:
-    """Take from each head's output its projection on the unit vector of that position's own value.
+    """Subtract from each head's output its projection on the unit vector of the position's own value.
 
     y is (batch, length, heads, head size); v (batch, length, kv heads, head size), one for a group of heads.
     """

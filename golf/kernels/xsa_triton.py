@@ -10,7 +10,7 @@ from torch import Tensor
 from golf.kernels.launch import power_of_2
 
 ROWS, WARPS = 8, 2  # of one group of heads in a program
-SMALLEST = 1e-12  # length of a value: what normalize divides by at least
+SMALLEST = 1e-12  # the least norm that F.normalize divides by
 
 
 @triton.jit

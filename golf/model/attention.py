@@ -22,7 +22,7 @@ class Attention(nn.Module):
         self.q_gain = nn.Parameter(torch.full((num_heads,), float(qk_gain_init)))
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, scale: Tensor, positions: Tensor | None = None) -> Tensor:
-        """`scale` (width,) multiplies the outputs; `positions`: those that are wanted (see Block)."""
+        """`scale` (width,) multiplies the outputs; `positions`: those to compute (see Block)."""
         weights = self.c_q.weight, self.c_k.weight, self.c_v.weight
         q, k, v, own = self.kernels.heads(x, *weights, self.q_gain, cos, sin, self.attend.per_query_head)
         y = self.attend(q, k, v)

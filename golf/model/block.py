@@ -25,8 +25,8 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """From the residual stream to the next one. A stream is given as its terms, tensors (batch, length, width) that are
-    to be added up: whoever reads it does so in one pass with what it computes.
+    """Maps the residual stream to the next one. A stream is passed as terms (batch, length, width) still to be summed,
+    so that the sum can be fused with its first use.
 
     `branch_scale` multiplies the normed input of both branches.
     """
@@ -54,9 +54,10 @@ class Block(nn.Module):
         want_total: bool = False,
         positions: Tensor | None = None,
     ) -> tuple[Sequence[Tensor], Tensor | None, Tensor | None]:
-        """The terms of the next stream; x0 for the next block, None for the first; the sum of `terms`, if it is wanted.
+        """Returns the terms of the next stream; x0 for the next block, None for the first; the sum of `terms` if
+        requested.
 
-        positions (n,) in batch · length: those that are wanted; then the terms are (n, width).
+        positions (n,) in batch · length: compute only these; the terms are then (n, width).
         """
         total, x, normed, again, x0 = self.kernels.residual(
             terms, self.branch_scale, self.resid_mix, x0, skip, want_total

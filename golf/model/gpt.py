@@ -25,9 +25,9 @@ class GPT(nn.Module):
     on, everything after training uses it. `extra_embedding`, where one is set, maps ids to rows that are added to
     the token embedding before the first norm.
 
-    `embed_dtype` is the type of the token embedding as a parameter. `residual_dtype` autocast lets the residual stream
-    have the type that the layers compute in; embedding leaves it at that of the summed embeddings, as the record did:
-    there a float32 extra embedding turns a bfloat16 stream into float32.
+    `embed_dtype` is the dtype of the token embedding as a parameter. With `residual_dtype` autocast the residual stream
+    has the dtype that the layers compute in; with embedding that of the summed embeddings, as in the record, where a
+    float32 extra embedding turns a bfloat16 stream into float32.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class GPT(nn.Module):
         )
         require(rope_base > 1, f"model.rope_base={rope_base} must be above 1")
         require(logit_softcap > 0, f"model.logit_softcap={logit_softcap} must be above 0")
-        # An embedding of zeros gets no gradient: it meets the head, which is itself, and a hidden state of zeros.
+        # A zero embedding would get no gradient: the hidden states and the tied head would both be zero.
         require(embed_init_std > 0, f"model.embed_init_std={embed_init_std} must be above 0")
         self.seq_len = seq_len
         self.rope_dims = rope_dims
@@ -128,7 +128,7 @@ class GPT(nn.Module):
     def _initialise(self, embed_std: float) -> None:
         """Spec: Model 8. Linear layers below 64×64 keep PyTorch's own initialisation.
 
-        The embedding is drawn first, as in the record: so one seed gives both the same initial weights.
+        The embedding is drawn first, as in the record, so that a seed gives the same initial weights there.
         """
         nn.init.normal_(self.tok_emb.weight, std=embed_std)
         for name, module in self.named_modules():
@@ -137,14 +137,13 @@ class GPT(nn.Module):
                     nn.init.zeros_(module.weight)
                 elif min(module.weight.shape) >= 64:
                     nn.init.orthogonal_(module.weight)
-        for parameter in self.parameters():  # float32 masters start at values that bfloat16 holds (spec: Model 9)
+        for parameter in self.parameters():  # float32 masters start at bfloat16 values (spec: Model 9)
             parameter.copy_(parameter.bfloat16())
 
     def hidden(self, ids: Tensor, positions: Tensor | None = None) -> Tensor:
         """The head's input, (batch, length, embedding width), for ids (batch, length).
 
-        positions (n,) in batch · length: those that are wanted. Then it is (n, embedding width), and the last block
-        computes no more.
+        positions (n,) in batch · length: the last block computes only these; the result is (n, embedding width).
         """
         kernels = self.kernels
         x = self.tok_emb(ids)
@@ -162,7 +161,7 @@ class GPT(nn.Module):
             if n > 0:
                 skips.append(total)
         if encoder:
-            skips.append(None)  # what the decoder begins with is the encoder's last state
+            skips.append(None)  # the decoder begins with the encoder's last state
         for j, i in enumerate(decoder):
             skip = self._skip(j, skips.pop()) if skips and j < len(self.skip_weights) else None
             last = j == len(decoder) - 1
@@ -171,13 +170,13 @@ class GPT(nn.Module):
         return x if self.head_proj is None else kernels.linear(x, self.head_proj.weight)
 
     def set_kernels(self, kernels: Kernels) -> None:
-        """Compute with these from now on."""
+        """Bind the kernels for all further passes."""
         for module in self.modules():
             if isinstance(module, GPT | Block | Attention | MLP):
                 module.kernels = kernels
 
     def _residual(self, x: Tensor) -> Tensor:
-        """x in the dtype of the residual stream: what the layers compute in, or what the embeddings add up to."""
+        """x in the dtype of the residual stream (see `residual_dtype`)."""
         device = x.device.type
         if not torch.is_autocast_enabled(device):
             return x.float()

@@ -1,4 +1,4 @@
-"""Which block runs when: the plain order and the order with depth recurrence (spec: Model 5–6)."""
+"""The order of the blocks, plain and with depth recurrence (spec: Model 5–6)."""
 
 
 def layer_order(num_layers: int, num_loops: int, loop_start: int, loop_end: int) -> tuple[list[int], list[int]]:

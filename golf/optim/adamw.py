@@ -1,4 +1,4 @@
-"""AdamW for everything: the baseline that Muon is compared with."""
+"""AdamW for all parameters: the baseline of Muon."""
 
 import torch
 from torch import nn
@@ -8,7 +8,7 @@ from golf.optim.optimizer import Optimizer, split_parameters
 
 
 class AdamW(Optimizer):
-    """AdamW with a rate and a decay each for matrices, the embedding and everything small."""
+    """AdamW with separate rates and decays for matrices, embeddings and all other parameters."""
 
     def __init__(
         self,

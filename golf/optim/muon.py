@@ -1,6 +1,6 @@
 """Muon: momentum, rows normalised, then orthogonalised by Newton–Schulz (spec: Training).
 
-Muon is Keller Jordan's (kellerjordan.github.io/posts/muon); normalising the rows of the update first is the record's.
+Muon is Keller Jordan's (kellerjordan.github.io/posts/muon); the record adds normalising the update's rows first.
 """
 
 from collections import defaultdict
@@ -33,7 +33,7 @@ def newton_schulz(g: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Muon with Nesterov momentum and decoupled weight decay, for matrices (rows, cols).
 
-    Matrices of one shape are orthogonalised as one batch, in `ns_dtype`; of each batch every rank does its part.
+    Matrices of one shape are orthogonalised as one batch in `ns_dtype`, which the ranks share.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def _orthogonalise(batch: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
-    """newton_schulz of a batch (n, rows, cols), dealt to the ranks."""
+    """newton_schulz of a batch (n, rows, cols), shared by the ranks."""
     each = -(-len(batch) // dist.world_size())  # rounded up: the last ranks work on zeros
     padded = F.pad(batch, (0, 0, 0, 0, 0, each * dist.world_size() - len(batch)))
     mine = padded[each * dist.rank() :][:each]

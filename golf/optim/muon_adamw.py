@@ -1,4 +1,4 @@
-"""The record's optimizer: Muon for matrices, AdamW for the embedding and for everything small (spec: Training)."""
+"""The record's optimizer: Muon for matrices, AdamW for all other parameters (spec: Training)."""
 
 from typing import Literal
 

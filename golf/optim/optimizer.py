@@ -1,4 +1,4 @@
-"""What the trainer drives: one or more torch optimizers that share a learning-rate factor."""
+"""The trainer's interface: one or more torch optimizers that share a learning-rate factor."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from golf.runtime import gradients
 
 
 class Optimizer:
-    """Base of the classes that conf/optimizer names: `__init__(self, model, *, …)` hands its parts to this one."""
+    """Base of the classes in conf/optimizer: their `__init__(self, model, *, …)` passes the parts to this one."""
 
     def __init__(self, *parts: torch.optim.Optimizer):
         self.parts = parts
@@ -45,7 +45,7 @@ class Optimizer:
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
-    """The model's (matrices, embeddings, scalars): weights of linear layers, of embeddings, and all that is left."""
+    """The parameters as (matrices, embeddings, scalars): weights of linear layers, of embeddings, and all others."""
     kinds: dict[type, list[nn.Parameter]] = {nn.Linear: [], nn.Embedding: [], nn.Module: []}
     for module in model.modules():
         kind = next(kind for kind in kinds if isinstance(module, kind))

@@ -1,9 +1,9 @@
-"""Clip sigmas with which an artifact is as large as allowed, and not larger.
+"""Finds clips with which an artifact just fits its limit.
 
-All sigmas are multiplied by one factor. So the errors of all tensors, which go with the square of the step, change by
-one factor too: what was a balance between them stays one. And one unknown is told by one measured size. How the bytes
-follow the factor is known from the entropy of a Gaussian's codes: of steps twice as long, one bit less for each. What
-the codec and the float16 values add to that hardly changes.
+All clips are multiplied by one factor. The errors of all tensors, proportional to the square of the step, then change
+by one factor too, so that their balance is kept; and one measured size determines the single unknown. The bytes depend
+on the factor like the entropy of a Gaussian's codes: doubling the step saves one bit per code. The share of the codec
+and of float16 values hardly changes.
 """
 
 import math
@@ -14,23 +14,23 @@ from itertools import pairwise
 from golf.kernels.rounding import largest_code
 
 QUANTIZATIONS = 3
-TOLERANCE = 0.001  # of the limit: as large as allowed; nothing is gained by packing again for the rest
-FINEST_CLIP = 4.0  # standard deviations: with less, what is cut off costs more than the finer steps gain
+TOLERANCE = 0.001  # of the limit: close enough, another quantization would gain nothing
+FINEST_CLIP = 4.0  # standard deviations: below, clipping costs more than the finer steps gain
 COARSEST_STEP = 2.0  # standard deviations: two thirds of the codes are 0
 GRID = 10_000  # factors are multiples of 1/GRID: from one to the next, a size changes by about TOLERANCE / 10 at most
 
-Codes = Mapping[tuple[int, float], int]  # how many there are of each width in bits and clip in standard deviations
+Codes = Mapping[tuple[int, float], int]  # counts by width in bits and clip in standard deviations
 
 
 def fit(measure: Callable[[float], int], codes: Codes, limit: int) -> float:
-    """The factor, of at most QUANTIZATIONS that are tried, whose size is the largest that does not exceed `limit`; that
-    of the smallest size if all do.
+    """Of at most QUANTIZATIONS factors tried, the one with the largest size up to `limit`, or the smallest size if all
+    exceed it.
 
-    measure: the bytes of the artifact that is made with the sigmas times a factor; the first is 1. Ends as soon as a
-    size is as large as allowed, or no other factor makes sense.
+    measure: returns the bytes of the artifact with all clips times a factor; the first is 1. Stops as soon as a size is
+    within TOLERANCE of the limit, or no other sensible factor is left.
 
-    As tried with brotli at quality 11 and with range, it ends 0.2 % below the limit at most where the first size is
-    within 2.5 % of it, and 0.7 % where it is within 20 %; artifacts below 100 kB answer less evenly.
+    Measured with brotli at quality 11 and with range: it ends at most 0.2 % below the limit if the first size is within
+    2.5 % of it, and 0.7 % if within 20 %; artifacts below 100 kB respond less smoothly.
     """
     sizes: dict[float, int] = {}
     factor = 1.0
@@ -44,34 +44,33 @@ def fit(measure: Callable[[float], int], codes: Codes, limit: int) -> float:
 
 
 def _next(sizes: Mapping[float, int], codes: Codes, limit: int) -> float:
-    """What to try after these. Bytes go with the entropy one to one, or as they went from the first to the second."""
+    """The next factor to try. Bytes change as much as the entropy, or by the ratio between the first two tries."""
     points = [(entropy_bytes(codes, factor), size) for factor, size in sizes.items()]
     entropy, size = points[-1]
-    aim, slope, left = (1 - TOLERANCE / 2) * limit, 1.0, 0.1  # of the way; a codec may answer with more than asked
+    aim, slope, left = (1 - TOLERANCE / 2) * limit, 1.0, 0.1  # of the way: a codec may overshoot
     if len(points) == 2:
         slope = (size - points[0][1]) / (entropy - points[0][0])
-        left = 0.25 if size <= limit else 1.0  # no later try makes up for it
+        left = 0.25 if size <= limit else 1.0  # the last try
     way = aim - left * abs(aim - size) - size
     return factor_with(codes, entropy + way / min(max(slope, 0.5), 2.0))
 
 
 def factor_with(codes: Codes, wanted: float) -> float:
-    """The smallest factor that makes the entropy of the codes at most `wanted` bytes; the end of what makes sense if
-    that is beyond."""
+    """The smallest sensible factor at which the entropy of the codes is at most `wanted` bytes, else the largest."""
     factors = sensible(codes)
     at = bisect_left(factors, -wanted, key=lambda factor: -entropy_bytes(codes, factor / GRID))
     return factors[min(at, len(factors) - 1)] / GRID
 
 
 def sensible(codes: Codes) -> range:
-    """The factors, times GRID, from the finest to the coarsest that make sense; 1 does, if it was configured."""
+    """The range of sensible factors times GRID, from finest to coarsest; always includes 1, the configured clips."""
     finest = max((min(FINEST_CLIP, largest_code(bits)) / clip for bits, clip in codes), default=1)
     coarsest = min((COARSEST_STEP * largest_code(bits) / clip for bits, clip in codes), default=1)
     return range(math.ceil(min(finest, 1) * GRID), math.floor(max(coarsest, 1) * GRID) + 1)
 
 
 def entropy_bytes(codes: Codes, factor: float) -> float:
-    """Bytes of the codes if all rows were Gaussian and the clips `factor` times what they are."""
+    """Entropy in bytes of the codes of Gaussian rows with the clips times `factor`."""
     return sum(count * gaussian_bits(bits, factor * clip) for (bits, clip), count in codes.items()) / 8
 
 
@@ -84,5 +83,5 @@ def gaussian_bits(bits: int, clip: float) -> float:
 
 
 def _normal(x: float) -> float:
-    """The share of a unit Gaussian below x."""
+    """The cumulative distribution function of a unit Gaussian."""
     return math.erfc(-x / math.sqrt(2)) / 2

@@ -44,12 +44,12 @@ class GPTQ(SDClipQuantizer):
         require(tokens >= seq_len, f"quantizer.calibration_tokens={tokens} is below model.seq_len={seq_len}")
 
     def calibrate(self, model: GPT, loader: Loader, events: Listener) -> dict[str, Tensor]:
-        """Raises UserError if a layer that gets codes met no calibration data."""
+        """Raises UserError if a layer to quantize received no calibration data."""
         hessians = collect_hessians(model, loader, self.calibration_batches, self.calibration_tokens, events)
         for name, layer in self.layers(model).items():
             require(
                 name in hessians,
-                f"{name}: met no calibration data, which GPTQ needs; choose quantizer=rtn, or keep it in float16 "
+                f"{name}: received no calibration data, which GPTQ needs; choose quantizer=rtn, or keep it in float16 "
                 f"with quantizer.min_elements={layer.weight.numel()}",
             )
         return hessians
@@ -81,12 +81,12 @@ def gptq_codes(
     damping: float,
     kernels: Kernels,
 ) -> tuple[Tensor, float]:
-    """Codes (float32, rows × cols) that keep (W−Ŵ)H(W−Ŵ)ᵀ small: each column's error is passed on to the next ones; and
-    the damping that it took.
+    """Codes (float32, rows × cols) that keep (W−Ŵ)H(W−Ŵ)ᵀ small by propagating each column's error to the next ones;
+    and the damping used.
 
-    weight is (rows, cols), hessian (cols, cols), scale (rows,). Columns that no input reached have a zero diagonal;
-    their codes are 0. Columns go in order of falling diagonal, in blocks so that the passing on is a matrix product.
-    Raises Diverged.
+    weight is (rows, cols), hessian (cols, cols), scale (rows,). Columns without input have a zero diagonal; their codes
+    are 0. Columns are processed by descending diagonal, in blocks, so that the propagation is a matrix product. Raises
+    Diverged.
     """
     order, upper, damping = factorise(hessian, damping)
     w = torch.where(hessian.diagonal() == 0, 0, weight)[:, order]
@@ -100,10 +100,10 @@ def gptq_codes(
 
 
 def factorise(hessian: Tensor, damping: float) -> tuple[Tensor, Tensor, float]:
-    """The order of falling diagonal (cols,); in this order the upper Cholesky factor (cols, cols) of the inverse of the
-    Hessian with `damping` times its mean diagonal added; and the damping, raised tenfold until that can be computed.
+    """The order of descending diagonal (cols,); in this order the upper Cholesky factor (cols, cols) of the inverse of
+    the Hessian plus `damping` times its mean diagonal; and the damping, raised tenfold until the factor exists.
 
-    Raises Diverged if they cannot with more than the mean diagonal either, as where the inverse overflows.
+    Raises Diverged if even more than the mean diagonal is not enough, as when the inverse overflows.
     """
     power = 0
     while True:

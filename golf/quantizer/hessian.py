@@ -15,10 +15,10 @@ from golf.runtime.device import autocast
 from golf.runtime.finite import TRAINED_TOO_FAST, require_finite
 
 
-class _Watched:
-    """Kernels that add up XᵀX of what each weight meets, by the weight's name; weights that meet the same X share it.
+class _Collector:
+    """Kernels that sum XᵀX of the input X of each weight, by the weight's name; weights with the same X share the sum.
 
-    X has the type that layers compute in: products of bfloat16 numbers are exact in float32, in which they are added.
+    X has the dtype that layers compute in: products of bfloat16 numbers are exact in float32, in which they are summed.
     """
 
     def __init__(self, kernels: Kernels, names: dict[int, str]):
@@ -55,11 +55,11 @@ class _Watched:
 def collect_hessians(
     model: GPT, loader: Loader, batches: int, batch_tokens: int, events: Listener
 ) -> dict[str, Tensor]:
-    """Mean over the batches of XᵀX, float32 (inputs, inputs), by the name of the weight that X meets.
+    """Mean over the batches of XᵀX, float32 (inputs, inputs), by the name of the weight with input X.
 
-    The passes through a recurrent block are summed. The tied embedding meets the head's input. The batches are dealt
-    to the ranks, and every rank returns the mean over all. Weights that meet the same X share a tensor. Raises
-    Diverged if one is not finite.
+    The passes through a recurrent block are summed. The tied embedding's input is the head's. The ranks share the
+    batches, and every rank returns the mean over all. Weights with the same X share a tensor. Raises Diverged if a mean
+    is not finite.
     """
     names = {
         id(module.weight): f"{name}.weight"
@@ -68,15 +68,15 @@ def collect_hessians(
     }
     device = model.tok_emb.weight.device
     kernels = model.kernels
-    watched = _Watched(kernels, names)
-    model.set_kernels(cast(Kernels, watched))  # it has all of their functions
+    collector = _Collector(kernels, names)
+    model.set_kernels(cast(Kernels, collector))  # it has all of their functions
     for i in range(dist.rank(), batches, dist.world_size()):
         ids, _ = loader.batch(batch_tokens // model.seq_len)
         with autocast(device):
-            watched.meet(model.hidden(ids.to(device)), model.tok_emb.weight)
+            collector.meet(model.hidden(ids.to(device)), model.tok_emb.weight)
         events.progress("calibrate", i + 1, batches)
     model.set_kernels(kernels)
-    dist.all_reduce_sum(list(watched.sums.values()))
-    means = {names: total / batches for names, total in watched.sums.items()}
+    dist.all_reduce_sum(list(collector.sums.values()))
+    means = {names: total / batches for names, total in collector.sums.items()}
     require_finite({f"the Hessian of {' and '.join(names)}": mean for names, mean in means.items()}, TRAINED_TOO_FAST)
     return {name: mean for names, mean in means.items() for name in names}

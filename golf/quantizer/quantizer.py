@@ -1,4 +1,4 @@
-"""What every quantizer shares: which tensors get codes, their widths and their row scales (spec: Quantization)."""
+"""Base of the quantizers: the tensors that get codes, their widths and row scales (spec: Quantization)."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -33,16 +33,16 @@ def float16_state(model: GPT) -> State:
 class Quantizer(ABC):
     """A quantizer turns a model into the tensors of an artifact.
 
-    raised_damping: by tensor, where the last `quantize` took more than what is configured.
+    raised_damping: by tensor, if the last `quantize` used more than the configured damping.
     """
 
     raised_damping: dict[str, float] = {}  # noqa: RUF012 — replaced, never changed
 
     def check(self, seq_len: int) -> None:  # noqa: B027 — not every quantizer reads data
-        """Raise UserError if the quantizer cannot take sequences of that many tokens."""
+        """Raise UserError if the quantizer cannot calibrate on sequences of `seq_len` tokens."""
 
     def is_to_fit(self) -> bool:
-        """Whether the artifact is to be as large as allowed: for an SDClipQuantizer, which has what scales."""
+        """Whether to scale the clips so that the artifact just fits; only SDClipQuantizer has clips."""
         return False
 
     @abstractmethod
@@ -57,7 +57,7 @@ class Quantizer(ABC):
 class SDClipQuantizer(Quantizer):
     """Codes for linear layers and embeddings of more than `min_elements`, clipped at a number of standard deviations.
 
-    Subclasses choose the codes. With `fit_bytes` the stage scales the clips to what the artifact may weigh
+    Subclasses choose the codes. With `fit_bytes` the stage scales the clips so that the artifact just fits the limit
     (golf.quantizer.fit).
     """
 
@@ -84,7 +84,7 @@ class SDClipQuantizer(Quantizer):
         return self.encode(model, self.calibrate(model, loader, events), events)
 
     def encode(self, model: GPT, hessians: Mapping[str, Tensor], events: Listener) -> State:
-        """`quantize` after `calibrate`, which the clips do not change. Raises Diverged."""
+        """`quantize` with the result of `calibrate`, which does not depend on the clips. Raises Diverged."""
         state, layers = float16_state(model), self.layers(model)
         mine: State = {}
         for done, (name, layer) in list(enumerate(layers.items(), start=1))[dist.rank() :: dist.world_size()]:
@@ -110,22 +110,22 @@ class SDClipQuantizer(Quantizer):
         return self.embed_bits, self.embed_clip
 
     def count_codes(self, model: GPT) -> Counter[tuple[int, float]]:
-        """How many codes there are of each width: bits and clip."""
+        """The number of codes of each width (bits, clip)."""
         counts: Counter[tuple[int, float]] = Counter()
         for layer in self.layers(model).values():
             counts[self.width_of(layer)] += layer.weight.numel()
         return counts
 
     def clips(self) -> dict[str, float]:
-        """The clips by their names in the configuration."""
+        """The clips by their configuration keys."""
         return {"matrix_clip": self.matrix_clip, "embed_clip": self.embed_clip}
 
     def scaled(self, factor: float) -> Self:
-        """The same with all clips times `factor`."""
+        """A copy with all clips times `factor`."""
         return replace(self, matrix_clip=factor * self.matrix_clip, embed_clip=factor * self.embed_clip)
 
     def layers(self, model: GPT) -> dict[str, nn.Linear | nn.Embedding]:
-        """The layers that get codes, by the name of their weight."""
+        """The layers to quantize, by the name of their weight."""
         return {
             f"{name}.weight": module
             for name, module in model.named_modules()

@@ -1,4 +1,4 @@
-"""Round to nearest: what GPTQ is measured against."""
+"""Round to nearest: the baseline of GPTQ."""
 
 from torch import Tensor
 

@@ -1,1 +1,1 @@
-"""Many runs beside each other: `python -m golf.report <sweep directories…>`."""
+"""Comparison of many runs: `python -m golf.report <sweep directories…>`."""

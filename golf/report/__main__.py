@@ -1,4 +1,4 @@
-"""`golf report`: the runs of sweeps beside each other, as tables, one page and PNGs."""
+"""`golf report`: compares the runs of sweeps in tables, one page and PNGs."""
 
 import argparse
 import sys
@@ -12,10 +12,10 @@ CODES = "Exit code 0: every run was read; 1: one could not be, and the others ar
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="golf report", description=__doc__, epilog=CODES)
-    parser.add_argument("directories", nargs="+", type=Path, help="of sweeps or runs; all below them is found")
+    parser.add_argument("directories", nargs="+", type=Path, help="of sweeps or runs; searched recursively")
     parser.add_argument("--reference", help="the variant that the others are compared with (default: the first one)")
     parser.add_argument("--metric", choices=["val_bpb", "val_loss"], default="val_bpb", help="what is compared")
-    parser.add_argument("--baseline", help="JSON of somebody's scores to beat; `record`: the published record's")
+    parser.add_argument("--baseline", help="JSON of scores to beat; `record`: the published record's")
     parser.add_argument("--output", type=expanded, default=Path("report"), help="directory to write (default: report)")
     parser.add_argument("--wandb", action="store_true", help="log the differences to W&B too, beside the first run")
     arguments = parser.parse_args()

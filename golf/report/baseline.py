@@ -1,11 +1,11 @@
-"""What a variant has to beat: somebody's scores, as a JSON file says them.
+"""The scores that a variant has to beat, from a JSON file.
 
     {"name": "…", "bytes_per_token": 3.718, "tokenizer_sha256": "…", "val_targets": 40540160,
      "seeds": {"1337": {"val_bpb": 1.08218, "total_bytes": 15982929}, …}}
 
-bytes_per_token and val_targets are of the scored tokens; tokenizer_sha256 and val_targets may be null, and then nobody
-can tell whether the same text was scored. In record.json, which lies beside this file, bytes_per_token follows from the
-challenge's own figure: 0.005 nats per token of SP8192 on FineWeb are 0.00194 bits per byte.
+bytes_per_token and val_targets are of the scored tokens; tokenizer_sha256 and val_targets may be null, and then it is
+unknown whether the same text was scored. In record.json, beside this file, bytes_per_token follows from the challenge's
+own figure: 0.005 nats per token of SP8192 on FineWeb are 0.00194 bits per byte.
 """
 
 import math
@@ -58,12 +58,12 @@ class Baseline:
 
 
 def read_baseline(path: Path) -> Baseline:
-    """Raises UserError if the file cannot be read or does not say what a baseline has to."""
+    """Read a baseline. Raises UserError if the file cannot be read or lacks a value."""
     try:
         content = read_json(path, Content)
     except UserError as error:
         why = str(error).removeprefix(f"{path}: ")
-        raise UserError(f"{path}: is no baseline ({why}); golf/report/baseline.py shows its form") from error
+        raise UserError(f"{path}: is not a baseline ({why}); golf/report/baseline.py shows its form") from error
     well = len(content["seeds"]) > 0 and content["bytes_per_token"] > 0
     require(well, f"{path}: a baseline needs a seed, and bytes_per_token above 0")
     return Baseline(**{key: content[key] for key in Content.__required_keys__})

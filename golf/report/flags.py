@@ -1,4 +1,4 @@
-"""What makes a comparison less than it seems: runs that differ in more than they say."""
+"""Caveats of a comparison: differences between runs besides their variants."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ from golf.report.baseline import Baseline
 from golf.report.runs import Run, Without, differing
 from golf.utils.shell import quote
 
-LONGEST = 64  # of a value that is told
+LONGEST = 64  # characters of a value that are shown
 
 
 def flags(
     variants: Mapping[str, Sequence[Run]], without: Mapping[Path, Without], baseline: Baseline | None
 ) -> list[str]:
-    """One line for each thing that a reader has to know."""
+    """One line per caveat."""
     runs = [run for of_variant in variants.values() for run in of_variant]
     return [
         *(f"{quote(directory)} has no score: {why.reason}" for directory, why in without.items()),
@@ -39,7 +39,7 @@ def _twice(variants: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def _different(runs: Sequence[Run]) -> list[str]:
-    """Facts that should be the same for all runs, and are not."""
+    """Facts that should be the same for all runs but differ."""
     facts: dict[str, list[Any]] = {
         "the training data": [_trained_on(run) for run in runs],
         "the scored data": [run.scored_on for run in runs],
@@ -60,12 +60,12 @@ def _different(runs: Sequence[Run]) -> list[str]:
 
 
 def _unknown(runs: Sequence[Run]) -> list[str]:
-    """Runs whose score was made by stages that nobody knows any more."""
+    """Runs whose score was made by stages without a report."""
     return [
-        f"{run.directory.name}: the record of {stage}, which made its score, is gone; its configuration is not compared"
+        f"{run.directory.name}: the report of {stage}, which made its score, is gone; its configuration is not compared"
         for run in runs
         for stage in run.results["stages"]
-        if stage not in run.records
+        if stage not in run.reports
     ]
 
 
@@ -74,14 +74,14 @@ def _other_text(runs: Sequence[Run], baseline: Baseline) -> list[str]:
         return []
     return [
         f"the baseline ({baseline.name}) was not scored on the same tokens; bits per byte alone are compared with it, "
-        "and they say nothing unless the text is the same"
+        "and they mean nothing unless the text is the same"
     ]
 
 
 def _trained_on(run: Run) -> Any:
     """Digests of the training shards, where they are known."""
-    record = run.records.get("train")
-    return None if record is None else record["provenance"]["data"]["train"]
+    report = run.reports.get("train")
+    return None if report is None else report["provenance"]["data"]["train"]
 
 
 def _stages(run: Run) -> Sequence[Mapping[str, Any]]:
@@ -89,7 +89,7 @@ def _stages(run: Run) -> Sequence[Mapping[str, Any]]:
 
 
 def _who(known: Sequence[tuple[Run, Any]]) -> str:
-    """How many runs have each of the values, and the first of them."""
+    """The number of runs with each value, and the first of them."""
     having: dict[str, list[Run]] = {}
     for run, value in known:
         having.setdefault(value if isinstance(value, str) else json.dumps(value, sort_keys=True), []).append(run)

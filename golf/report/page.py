@@ -1,4 +1,4 @@
-"""report.html: one file that needs nothing else."""
+"""report.html: one self-contained file."""
 
 from base64 import b64encode
 from collections.abc import Sequence

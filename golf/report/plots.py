@@ -20,7 +20,7 @@ COLOURS = (BLUE, RED, GREEN, "#ccbb44", "#66ccee", "#aa3377", GREY)
 def draw(
     of: Variants, found: Mapping[str, Difference | None], reference: str, metric: str, directory: Path
 ) -> list[Path]:
-    """Write every plot that there is data for; the files."""
+    """Write every plot that has data; returns the files."""
     drawn = [
         _scores(of, metric, directory / "scores.png"),
         _differences(found, reference, metric, directory / "differences.png"),
@@ -81,10 +81,10 @@ def _curves(of: Variants, stage: str, name: str, title: str, x: str, y: str, pat
 
 
 def _same_steps(curves: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Steps, and values (curves, steps); curves of runs that said nothing are left out."""
-    said = [curve for curve in curves if curve]
-    steps = sorted(set.intersection(*(set(curve) for curve in said))) if said else []
-    return np.array(steps), np.array([[curve[step] for step in steps] for curve in said])
+    """Steps, and values (curves, steps); empty curves are left out."""
+    found = [curve for curve in curves if curve]
+    steps = sorted(set.intersection(*(set(curve) for curve in found))) if found else []
+    return np.array(steps), np.array([[curve[step] for step in steps] for curve in found])
 
 
 def _bytes(made: Variants, path: Path) -> Path | None:
@@ -98,7 +98,7 @@ def _bytes(made: Variants, path: Path) -> Path | None:
         if width.any():
             axes.barh(range(len(made)), width, left=left, color=colour, label=group, height=0.6)
             left += width
-    if left.max() > 0.5 * TOTAL_BYTES / 1e6:  # else it would squeeze the rest
+    if left.max() > 0.5 * TOTAL_BYTES / 1e6:  # else it would squeeze the bars
         axes.axvline(TOTAL_BYTES / 1e6, color=RED, linestyle=":", label="limit")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     _names_of_rows(axes, list(made))
@@ -106,7 +106,7 @@ def _bytes(made: Variants, path: Path) -> Path | None:
 
 
 def _of_group(run: Run, group: str) -> float:
-    sizes: dict[str, float] = run.records["quantize"]["result"]["bytes_per_tensor"]
+    sizes: dict[str, float] = run.reports["quantize"]["result"]["bytes_per_tensor"]
     return sum(size for tensor, size in sizes.items() if group_of(tensor) == group)
 
 

@@ -1,4 +1,4 @@
-"""What the runs below some directories left, read back."""
+"""Reads the runs below directories."""
 
 import json
 import math
@@ -16,29 +16,29 @@ from golf.tracker.jsonl import metrics_that_hold, read
 
 @dataclass(frozen=True)
 class Run:
-    """One run that came to an end, all that it left read and found to be of its form.
+    """A finished run with all its files, checked for their forms.
 
-    records: of the stages that made its score, by name, as far as they are there; tracker: the configuration of the
-    tracker; lines: of metrics.jsonl; started: as its job's status says, in seconds since 1970.
+    reports: of the stages that made its score, by name, as far as they exist; tracker: the tracker's configuration;
+    lines: of metrics.jsonl; started: from its job's status, in seconds since 1970.
     """
 
     directory: Path
     results: Mapping[str, Any]
-    records: Mapping[str, Mapping[str, Any]]
+    reports: Mapping[str, Mapping[str, Any]]
     tracker: Mapping[str, Any]
     lines: Sequence[dict[str, Any]]
     started: float
 
     @property
     def seed(self) -> int:
-        """Of the training; −1 where nobody knows it any more."""
+        """The seed of the training; −1 if unknown."""
         seed = self.results["seed"]
         return -1 if seed is None else seed
 
     @property
     def config(self) -> dict[str, Any]:
-        """What made the score: the configuration of each group, as the stages that used it were given it."""
-        return {group: value for record in self.records.values() for group, value in record["config"].items()}
+        """The configuration of each group in the stages that made the score."""
+        return {group: value for report in self.reports.values() for group, value in report["config"].items()}
 
     @property
     def scored_on(self) -> dict[str, Any]:
@@ -48,13 +48,13 @@ class Run:
 
     @cached_property
     def val_targets(self) -> int | None:
-        """How many tokens were scored."""
+        """The number of scored tokens, None if unknown."""
         found = [line.get("val") for line in self.lines if line["kind"] == "event" and line["name"] == "data"]
         return found[-1] if found else None
 
     @property
     def bytes_per_token(self) -> float:
-        """Of the tokens that were scored."""
+        """Bytes per scored token."""
         return float(self.results["val_loss"] / math.log(2) / self.results["val_bpb"])
 
     def curve(self, stage: str, name: str) -> dict[int, float]:
@@ -68,22 +68,22 @@ class Run:
 
 
 class Without(NamedTuple):
-    """Why a run has no score. `damaged`: what it left cannot be read."""
+    """Why a run has no score. `damaged`: its files cannot be read."""
 
     reason: str
     damaged: bool
 
 
 def read_runs(directories: Iterable[Path]) -> tuple[list[Run], dict[Path, Without]]:
-    """The runs with a score in or below the directories, the first that started first, and why others have none.
+    """The runs with a score in or below the directories, by start time, and why others have none.
 
     Raises UserError if there are none.
     """
     asked = list(directories)
     for directory in asked:
         if not directory.is_dir():
-            raise UserError(f"{directory}: is no directory; give those of runs or sweeps")
-    # A job that failed early has one of the two alone. W&B keeps a config.yaml of its own.
+            raise UserError(f"{directory}: is not a directory; give those of runs or sweeps")
+    # A job that failed early has only one of the two. W&B keeps a config.yaml of its own.
     files = {
         path: path.relative_to(directory)
         for directory in asked
@@ -108,14 +108,14 @@ def read_runs(directories: Iterable[Path]) -> tuple[list[Run], dict[Path, Withou
 
 def _run(directory: Path, results: Mapping[str, Any], job: Mapping[str, Any] | None) -> Run:
     config = read_config(directory)
-    records = _records(directory, config["input"], results)
-    return Run(directory, results, records, config["tracker"], read(directory), job["started"] if job else math.inf)
+    reports = _reports(directory, config["input"], results)
+    return Run(directory, results, reports, config["tracker"], read(directory), job["started"] if job else math.inf)
 
 
-def _records(directory: Path, source: str | None, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Of the stages that results.json names: those of this run, and those of the run that it took its input from."""
-    there = [record for folder in (directory, source) if folder for record in read_records(Path(folder))]
-    by_key = {record["key"]: record for record in there}
+def _reports(directory: Path, source: str | None, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Reports of the stages that results.json names, from this run and from its input run."""
+    there = [report for folder in (directory, source) if folder for report in read_records(Path(folder))]
+    by_key = {report["key"]: report for report in there}
     return {stage: by_key[made["key"]] for stage, made in results["stages"].items() if made["key"] in by_key}
 
 
@@ -127,5 +127,5 @@ def _why(results: Mapping[str, Any] | None, job: Mapping[str, Any] | None) -> st
 
 
 def differing(values: Sequence[Any]) -> bool:
-    """Whether the values, as JSON, are not all the same."""
+    """Whether the values differ as JSON."""
     return len({json.dumps(value, sort_keys=True) for value in values}) > 1

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
-ROUNDING = 1e-9  # values no further apart are the same; a test of them would test the rounding
+ROUNDING = 1e-9  # closer values count as equal; testing them would test the rounding
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Difference:
-    """Variant minus reference over the `seeds` that both have, each seed with itself.
+    """Variant minus reference over the `seeds` that both have, paired by seed.
 
-    low, high: 95 % confidence interval of the mean. p: two-sided paired t-test. None where two seeds are not there or
-    the differences are all the same.
+    low, high: 95 % confidence interval of the mean. p: two-sided paired t-test. None with fewer than two seeds or if
+    all differences are equal.
     """
 
     seeds: int
@@ -36,7 +36,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Gain:
-    """By how much the mean is below the baseline's, and p of Welch's one-sided test that this exceeds the margin."""
+    """Baseline's mean minus the mean, and p of Welch's one-sided test that this exceeds the margin."""
 
     mean: float
     p: float | None
@@ -48,7 +48,7 @@ def spread(values: Collection[float]) -> Spread:
 
 
 def paired(variant: Mapping[int, float], reference: Mapping[int, float]) -> Difference | None:
-    """None if no seed is in both; values by seed."""
+    """The paired difference of values by seed; None if no seed is in both."""
     seeds = sorted(variant.keys() & reference.keys())
     if not seeds:
         return None

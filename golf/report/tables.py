@@ -106,13 +106,13 @@ def each_run(of: Variants) -> Table:
 
 
 def seconds(of: Variants) -> Table:
-    """What the stages took when they were computed, be it in another run that the cache remembers."""
+    """Seconds of the stages when they were computed, possibly in another run of the cache."""
     stages = list(dict.fromkeys(stage for runs in of.values() for run in runs for stage in run.results["stages"]))
     rows = []
     for name, runs in of.items():
         times = [[run.results["stages"][s]["seconds"] for run in runs if s in run.results["stages"]] for s in stages]
         speed = _mean((run.results["train"] and run.results["train"]["tokens_per_second"] for run in runs), ",.0f")
-        peaks = [record["peak_memory_bytes"] / 2**30 for run in runs for record in run.records.values()]
+        peaks = [report["peak_memory_bytes"] / 2**30 for run in runs for report in run.reports.values()]
         peak = f"{max(peaks):.2f}" if peaks else NOTHING
         rows.append([name, *(_mean(values, ".1f") for values in times), speed, peak])
     note = "Mean seconds of each stage when it was computed, though it may have been served from the cache since."
@@ -120,7 +120,7 @@ def seconds(of: Variants) -> Table:
 
 
 def bytes_per_tensor(of: Variants) -> Table | None:
-    """Estimated bytes of each tensor, for every way in which the artifact was made; None if no run tells."""
+    """Estimated bytes of each tensor, for every variant of the artifact; None if no run has them."""
     made = quantized(of)
     sizes = {name: _mean_sizes(runs) for name, runs in made.items()}
     tensors = list(dict.fromkeys(tensor for found in sizes.values() for tensor in found))
@@ -143,14 +143,14 @@ def trained(of: Variants) -> dict[str, list[Run]]:
 
 
 def _by_stages(of: Variants, stages: Iterable[str]) -> dict[str, list[Run]]:
-    """One run for each seed of what the stages made; runs in which none of them is known are left out."""
-    runs = [run for of_variant in of.values() for run in of_variant if all(stage in run.records for stage in stages)]
-    groups = frozenset(group for run in runs for stage in stages for group in run.records[stage]["config"])
+    """One run per seed and variant of the stages' output; runs without a report of these stages are left out."""
+    runs = [run for of_variant in of.values() for run in of_variant if all(stage in run.reports for stage in stages)]
+    groups = frozenset(group for run in runs for stage in stages for group in run.reports[stage]["config"])
     return {name: latest(same) for name, same in variants(runs, groups).items()}
 
 
 def _mean_sizes(runs: Sequence[Run]) -> dict[str, float]:
-    sizes = [run.records["quantize"]["result"]["bytes_per_tensor"] for run in runs]
+    sizes = [run.reports["quantize"]["result"]["bytes_per_tensor"] for run in runs]
     return {tensor: fmean(size[tensor] for size in sizes if tensor in size) for tensor in (sizes[0] if sizes else ())}
 
 
@@ -172,7 +172,7 @@ def _bytes(value: float | None) -> str:
 
 
 def _of_limit(total: int | None) -> list[str]:
-    """Bytes, and what is left of those allowed."""
+    """Bytes, and the rest of the limit."""
     return [_bytes(total), NOTHING if total is None else f"{TOTAL_BYTES - total:,}"]
 
 

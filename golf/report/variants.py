@@ -1,4 +1,4 @@
-"""Which runs are the same but for their seed, and what tells the others apart."""
+"""Groups runs that differ only in their seed, and names the differences of the groups."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,10 @@ SEED = "${seed}"  # stands for a value that is the seed
 
 
 def variants(runs: Sequence[Run], groups: frozenset[str] | None = None) -> dict[str, list[Run]]:
-    """The runs by variant, in their order; a variant's name says what it has that not all have, as one would type it:
+    """The runs by variant, in their order. A variant's name lists the overrides that not all runs share:
     `ttt.epochs=0`, `quantizer=rtn`, `experiment=tiny ttt=none`.
 
-    groups: look at the configuration of these alone, at all if None.
+    groups: compare the configuration of these only; all if None.
     """
     found: dict[str, list[Run]] = {}
     for run, name in zip(runs, _names(runs, groups), strict=True):
@@ -22,7 +22,7 @@ def variants(runs: Sequence[Run], groups: frozenset[str] | None = None) -> dict[
 
 
 def latest(runs: Sequence[Run]) -> list[Run]:
-    """One run for each seed of a variant: of two with one seed the later one counts."""
+    """One run per seed of a variant, the latest."""
     return list({run.seed: run for run in runs}.values())
 
 

@@ -1,7 +1,7 @@
 """The ablations of a sweep in Weights & Biases: one run of type `report` in the sweep's group.
 
-It holds a table `ablations/<metric>` for each metric, one row for each variant with the columns COLUMNS. A table, and
-not a value for each variant, since a panel of a workspace names what it shows before anybody knows the variants.
+It has a table `ablations/<metric>` for each metric, with the columns COLUMNS and one row for each variant. A table, not
+a value for each variant, since the panels of a workspace are named before the variants are known.
 """
 
 import logging
@@ -19,10 +19,10 @@ COLUMNS = ("group", "variant", "baseline", "seeds", "mean", "low", "high", "p")
 def log_deltas(deltas: Sequence[Mapping[str, Any]], directory: Path, tracker: Mapping[str, Any]) -> None:
     """Log `deltas` beside the runs that `tracker` tracked; a report in the same directory again continues its run.
 
-    A delta is the mean difference of `metric`, `variant` minus `baseline`, over pairs of runs with the same one of so
-    many `seeds`, with the ends `low` and `high` of its 95 % confidence interval and the `p` of the paired test (None
-    where there is none). `directory` is the report's and no run's own; all files lie in `wandb/` in it. `tracker` is
-    the configuration of golf.tracker.wandb. Errors of W&B are one warning and never raised.
+    A delta is the mean difference of `metric`, `variant` minus `baseline`, over pairs of runs with equal seeds, `seeds`
+    in number, with the ends `low` and `high` of its 95 % confidence interval and the `p` of the paired test (None if
+    undefined). `directory` is the report's; all files are in `wandb/` in it. `tracker` is the configuration of
+    golf.tracker.wandb. Errors of W&B become one warning and are never raised.
     """
     group = tracker["group"]
     try:
@@ -38,7 +38,7 @@ def log_deltas(deltas: Sequence[Mapping[str, Any]], directory: Path, tracker: Ma
             finally:
                 wandb_run.finish(run, exit_code=0)
     except (Exception, SystemExit) as error:  # W&B leaves by SystemExit when its service has died
-        log.warning("W&B has not got the ablations (%s: %s)", type(error).__name__, error)
+        log.warning("W&B has not received the ablations (%s: %s)", type(error).__name__, error)
 
 
 def _tables(deltas: Sequence[Mapping[str, Any]], group: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Figures that look alike: an empty one to draw in, and its file. matplotlib is imported when it is needed."""
+"""Figures of one style: creating and saving. matplotlib is imported lazily."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ BLUE, RED, GREEN, GREY = "#4477aa", "#ee6677", "#228833", "#bbbbbb"  # told apar
 
 
 def new_figure(title: str, x: str, y: str) -> "tuple[Figure, Axes]":
-    """With a title and the axes' labels."""
+    """An empty figure with a title and labelled axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
@@ -29,7 +29,7 @@ def new_figure(title: str, x: str, y: str) -> "tuple[Figure, Axes]":
 
 
 def save(figure: "Figure", path: Path) -> Path:
-    """As PNG. Raises UserError if the disk is full."""
+    """Save as PNG. Raises UserError if the disk is full."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with room_for(path), atomic_write(path) as temporary:

@@ -1,7 +1,7 @@
-"""run.json: which run a directory belongs to, kept from its beginning on.
+"""run.json: the identity of a directory's run, written when it starts.
 
-A run is the same if its resolved configuration, what it reads, its code and its data are: what the keys of its stages
-(golf.stages.key) hold, but for what changes a result by rounding alone, such as the device and the number of processes.
+Runs are the same if their resolved configuration, inputs, code and data are: the content of the keys of their stages
+(golf.stages.key), except what changes only rounding, such as the device and the number of processes.
 """
 
 import json
@@ -21,10 +21,10 @@ from golf.utils.reading import read_json
 def identity(
     stages: Sequence[Stage], config: Mapping[str, Any], inputs: Mapping[str, str], data: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """What makes the run of these stages the one it is, as JSON values.
+    """The identity of the run of these stages, as JSON values.
 
-    inputs: SHA-256 by name of the files that another run made; data: what Dataset.digests returned, None to compare
-    all but the data.
+    inputs: SHA-256 by name of the files of another run; data: Dataset.digests, or None to compare everything except
+    the data.
     """
     groups = dict.fromkeys(group for stage in stages for group in stage.groups)
     chosen = list(dict.fromkeys(stage.chosen_by for stage in stages))
@@ -37,9 +37,9 @@ def identity(
 
 
 def holds(directory: Path, run: Mapping[str, Any], overwrite: bool) -> bool:
-    """Whether `directory` holds this run, as far as it came; False where it holds none.
+    """Whether `directory` has this run, finished or not; False if it has none.
 
-    run: its identity. Raises UserError if another run lies there, unless it is to be overwritten, or a sweep.
+    run: its identity. Raises UserError if the directory has a sweep, or another run that may not be overwritten.
     """
     found = occupant(directory)
     if found is None:
@@ -66,7 +66,7 @@ def read(directory: Path) -> Run | None:
 
 
 def difference(kept: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
-    """The first thing in which the run that was kept differs from `run`, None if they are the same."""
+    """The first difference between the saved run and `run`, None if they are the same."""
     for kind, mine in run.items():
         theirs = kept[kind]
         if theirs == mine:

@@ -1,4 +1,4 @@
-"""The model that an input file holds: checkpoints and artifacts say which, a configuration need not."""
+"""The model of an input run: its checkpoint or artifact determines the model's configuration."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,8 +21,8 @@ Shapes = Mapping[str, torch.Size]
 def with_model_of(
     path: Path, kind: str, config: Mapping[str, Any], overridden: frozenset[str]
 ) -> tuple[dict[str, Any], str]:
-    """`config` with the model of the checkpoint or artifact (`kind`: its usual name) at `path`, and the SHA-256 of the
-    tokenizer whose ids that model takes. Keys that the command line set stay as they are.
+    """`config` with the model of the checkpoint or artifact (`kind`: its usual name) at `path`, and the SHA-256 of that
+    model's tokenizer. Keys that the command line set are kept.
 
     overridden: what the command line touched, as in {"model.num_loops", "ttt"}: a key, or a group of which another
     option was chosen. Raises UserError if the file's model is not one of the configured class, or if its weights do
@@ -48,14 +48,14 @@ def with_model_of(
     return merged, tokenizer
 
 
-def with_seeds_of(record: Mapping[str, Any], config: Mapping[str, Any], overridden: frozenset[str]) -> dict[str, Any]:
-    """`config` with the seeds of the training that `record` is of, unless the command line set them.
+def with_seeds_of(report: Mapping[str, Any], config: Mapping[str, Any], overridden: frozenset[str]) -> dict[str, Any]:
+    """`config` with the seeds in a training's report, unless the command line set them.
 
     Calibration reads the first sequences of the training, whose order depends on the seed.
     """
     if {"seed", "data", "data.seed"} & overridden:
         return dict(config)
-    trained = record["config"]
+    trained = report["config"]
     return {**config, "seed": trained["seed"], "data": {**config["data"], "seed": trained["data"]["seed"]}}
 
 
@@ -72,9 +72,9 @@ def _read(path: Path, kind: str, codec: Mapping[str, Any]) -> tuple[dict[str, An
 
 @contextmanager
 def _of_at_most(tensors: int, complaint: str) -> Iterator[None]:
-    """Around the building of a model for so many stored tensors, of which a file may claim any number of layers.
+    """Context manager around building a model of `tensors` tensors, since a file may claim any number of layers.
 
-    Raises UserError as soon as the model has more parameters, and for sizes that make no sense.
+    Raises UserError as soon as the model has more parameters, and for invalid sizes.
     """
     left = tensors
 

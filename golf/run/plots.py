@@ -1,4 +1,4 @@
-"""PNGs of one run directory: what was learned in training, what TTT gained, where the bytes go."""
+"""PNGs of one run directory: learning curve, TTT curve, bytes per tensor."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ PARTS = {"attn": "attention", "mlp": "mlp", "emb": "embedding"}  # part of a ten
 
 
 def plot_all(directory: Path, events: Listener) -> list[Path]:
-    """Draw every plot that the run directory has data for; those written. The event `not_drawn` names the others."""
+    """Draw every plot that has data; returns those written. The event `not_drawn` names the failed ones."""
     drawn, failed = [], {}
     for plot in (learning_curve, ttt_curve, bytes_per_tensor):
         try:
@@ -57,8 +57,8 @@ def ttt_curve(directory: Path) -> Path | None:
 
 def bytes_per_tensor(directory: Path) -> Path | None:
     """bytes_per_tensor.png: estimated bytes in the artifact by layer and kind of tensor; None without data."""
-    record = RunFiles(directory, source=None).read_record("quantize")
-    sizes = record["result"].get("bytes_per_tensor") if record else None
+    report = RunFiles(directory, source=None).read_record("quantize")
+    sizes = report["result"].get("bytes_per_tensor") if report else None
     if not sizes:
         return None
     table: dict[int, dict[str, float]] = {}

@@ -1,4 +1,4 @@
-"""What made a result: code, configuration, data, versions, device and date."""
+"""The provenance of a result: code, configuration, data, versions, device and date."""
 
 import hashlib
 import json
@@ -18,10 +18,10 @@ DISTRIBUTIONS = (*CORE, "hydra-core", "omegaconf", "wandb")
 
 
 def provenance(config: Mapping[str, Any], data_digests: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """The record that belongs to a result, as JSON values.
+    """The provenance of a result, as JSON values.
 
-    config: the resolved configuration. data_digests: of the data and the tokenizer, taken over as they are. device:
-    `cpu`, `cuda` or `cuda:0`.
+    config: the resolved configuration. data_digests: of the data and the tokenizer, included unchanged. device: `cpu`,
+    `cuda` or `cuda:0`.
     """
     return {
         "git": git_state(paths.PACKAGE.parent),
@@ -51,7 +51,7 @@ def config_digest(config: Mapping[str, Any]) -> str:
 def git_state(checkout: Path) -> dict[str, Any] | None:
     """Commit of the git checkout at exactly this directory and whether its files differ from it; None without one.
 
-    A directory that merely lies in somebody's repository, as site-packages may, is not a checkout of this code.
+    A directory inside another repository, as site-packages may be, is not a checkout of this code.
     """
     if not (checkout / ".git").exists():
         return None
@@ -78,7 +78,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _device(spec: str) -> dict[str, Any]:
-    import torch  # which those who want a digest alone do not need
+    import torch  # lazily: digests do not need it
 
     device = torch.device(spec)
     processor = _processor()

@@ -1,4 +1,4 @@
-"""results.json: what came out of a run, from the records of its stages."""
+"""results.json: the results of a run, from the reports of its stages."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,7 +20,7 @@ METRICS = (  # the numbers that can be compared, by their dotted names
 
 
 def assemble(
-    records: Mapping[str, Mapping[str, Any]],
+    reports: Mapping[str, Mapping[str, Any]],
     *,
     choices: Mapping[str, str | None],
     unigram: "Score",
@@ -31,14 +31,14 @@ def assemble(
 ) -> dict[str, Any]:
     """The content of results.json.
 
-    choices: the options that made the score. records: of the stages that made it, in this run or in the one it took its
-    input from. What no stage has computed, or nobody knows of what made the input, is null; without an evaluation the
-    final score is that of the weights before quantization. The seed is that of the training.
+    choices: the options that made the score. reports: of the stages that made it, in this run or in its input run.
+    Values that no stage has computed, or that are unknown of the input, are null; without an evaluation the final score
+    is that of the weights before quantization. The seed is that of the training.
     """
-    found = {name: record["result"] for name, record in records.items()}
+    found = {name: report["result"] for name, report in reports.items()}
     train, quantize, evaluate, ttt = (found.get(name, {}) for name in ("train", "quantize", "evaluate", "ttt"))
-    if "train" in records and not _same_targets(records["train"]["provenance"]["data"], provenance["data"]):
-        train = {**train, "prequant": None}  # a score of other tokens is none to stand beside these
+    if "train" in reports and not _same_targets(reports["train"]["provenance"]["data"], provenance["data"]):
+        train = {**train, "prequant": None}  # scored on other tokens, so not comparable
     scored = evaluate | ttt
     scores = {"prequant": train.get("prequant"), **{name: scored.get(name) for name in reversed(SCORES)}}
     final = next((scores[name] for name in (*SCORES, "prequant") if scores[name]), None) or {}
@@ -55,9 +55,9 @@ def assemble(
         "train": {key: train[key] for key in TRAINING} if train else None,
         "eval_seconds": sum([*evaluate["seconds"].values(), ttt["seconds"]]) if evaluate and ttt else None,
         "stage_seconds": dict(stage_seconds),
-        "seed": records["train"]["config"]["seed"] if "train" in records else None,
+        "seed": reports["train"]["config"]["seed"] if "train" in reports else None,
         "choices": dict(choices),
-        "stages": {name: _made_by(record) for name, record in records.items()},
+        "stages": {name: _made_by(report) for name, report in reports.items()},
         "provenance": dict(provenance),
     }
 
@@ -66,14 +66,14 @@ def _same_targets(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all(one[key] == other[key] for key in ("val", "val_tokens"))
 
 
-def _made_by(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What has to be the same for a stage to give the same again."""
-    provenance = record["provenance"]
+def _made_by(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What determines a stage's result."""
+    provenance = report["provenance"]
     return {
-        "seconds": record["seconds"],
-        "resumed": record["resumed"],
-        "key": record["key"],
-        "config_sha256": config_digest(record["config"]),
+        "seconds": report["seconds"],
+        "resumed": report["resumed"],
+        "key": report["key"],
+        "config_sha256": config_digest(report["config"]),
         **{key: provenance[key] for key in ("code_sha256", "git", "date")},
         "device": provenance["device"]["name"],
         "ranks": provenance["ranks"],

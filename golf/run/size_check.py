@@ -1,4 +1,4 @@
-"""An artifact and code of more bytes than the challenge allows: where they are, and what would bring them under."""
+"""Checks artifact and code against the size limit; the error names the largest parts and a remedy."""
 
 import math
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from golf.run.plots import GROUPS, group_of
 from golf.stages.stage import StageContext
 
 CODEC_OVERHEAD = 1.05  # a good codec takes 1 or 2 % more than the entropy
-CODEC_ANSWERS = 1.25  # bytes of entropy less, for one byte less in the file: on the safe side
+CODEC_ANSWERS = 1.25  # bytes of entropy to save per byte in the file, conservatively
 
 
 def check_size(context: StageContext) -> None:
-    """Raise UserError if the artifact that was written, with the code, is larger than allowed. All files stay."""
-    record = context.files.read_record("quantize")
-    assert record is not None
-    result = record["result"]
+    """Raise UserError if the artifact with the code is larger than allowed. All files are kept."""
+    report = context.files.read_record("quantize")
+    assert report is not None
+    result = report["result"]
     over = result["artifact_bytes"] - context.room
     if over <= 0:
         return
@@ -36,7 +36,7 @@ def check_size(context: StageContext) -> None:
 
 
 def _bytes_per_group(result: Mapping[str, Any]) -> dict[str, float]:
-    """The bytes of the artifact, dealt to the groups of tensors in proportion to the estimates for the tensors."""
+    """The bytes of the artifact by group of tensors, in proportion to the tensors' estimates."""
     groups = dict.fromkeys(GROUPS, 0.0)
     for name, size in result["bytes_per_tensor"].items():
         groups[group_of(name)] += size
@@ -45,7 +45,7 @@ def _bytes_per_group(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _remedy(result: Mapping[str, Any], context: StageContext, over: int) -> str:
-    """What would bring it under the limit."""
+    """A change of the configuration that would bring it under the limit."""
     if CODEC_OVERHEAD * sum(result["bytes_per_tensor"].values()) <= context.room:
         return "codec=range would bring it under"
     quantizer = context.build("quantizer")

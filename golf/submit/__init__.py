@@ -1,1 +1,1 @@
-"""From runs to a submission: one script that stands alone, an audit, and a folder to hand in."""
+"""From runs to a submission: one self-contained script, an audit, and the submission folder."""

@@ -1,4 +1,4 @@
-"""`golf submit`: the folder that is handed in, from the runs of its seeds."""
+"""`golf submit`: the submission folder, from the runs of its seeds."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Is it a submission that a reviewer can believe? The four conditions, the three budgets, provenance and logs."""
+"""The audit of a submission: the four conditions, the three budgets, provenance and logs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from golf.submit.evidence import ScriptLog, Seed
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that has to hold. `found` says what was seen, `margin` what is left of a budget."""
+    """One requirement. `found`: what was seen; `margin`: what is left of a budget."""
 
     name: str
     holds: bool
@@ -34,8 +34,8 @@ class Audit:
 
 
 def audit(seeds: Sequence[Seed], script_sha256: str) -> Audit:
-    """Look at all seeds together; `script_sha256` is that of the packed script."""
-    results = [{stage: record["result"] for stage, record in seed.run.records.items()} for seed in seeds]
+    """Audit all seeds together. `script_sha256`: of the packed script."""
+    results = [{stage: report["result"] for stage, report in seed.run.reports.items()} for seed in seeds]
     facts = [facts_of_final(of_seed) for of_seed in results]
     return Audit(
         [
@@ -52,7 +52,7 @@ def audit(seeds: Sequence[Seed], script_sha256: str) -> Audit:
 
 
 def facts_of_final(results: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """What ledger and probe wrote down during the pass whose score counts; from the results of the stages."""
+    """Facts of ledger and probe in the pass whose score counts, from the results of the stages."""
     ttt = results["ttt"]
     facts: Mapping[str, Any] = ttt["facts"] if ttt["ttt"] is not None else results["evaluate"]["facts"]["sliding"]
     return facts
@@ -70,7 +70,7 @@ def _probed(facts: Sequence[Mapping[str, Any]]) -> list[Check]:
 
 
 def ledgers(facts: Sequence[Mapping[str, Any]], targets: Sequence[int | None]) -> list[Check]:
-    """facts, targets: of each seed what its ledger wrote down, and how many targets its data have."""
+    """facts, targets: of each seed, its ledger's facts and the number of targets in its data."""
     first = all(each["handed_out"] <= each["targets"] for each in facts)
     ledger = "the ledger handed out no token before it was scored"
     whole = all(each["targets"] == there for each, there in zip(facts, targets, strict=True))
@@ -82,7 +82,7 @@ def ledgers(facts: Sequence[Mapping[str, Any]], targets: Sequence[int | None]) -
 
 
 def account(accounts: Sequence[Mapping[str, Any] | None]) -> Check:
-    """accounts: of each seed's stream (golf.data.accounting), or None of a run that made none."""
+    """accounts: of each seed's stream (golf.data.accounting), or None for a run without one."""
     first = accounts[0]
     held = first is not None and not differing(accounts) and first["table_bytes"] == first["text_bytes"]
     found = "a run has none, or another; run again"
@@ -107,7 +107,7 @@ def budgets(figures: Sequence[Mapping[str, float]]) -> list[Check]:
 
 
 def _provenance(seeds: Sequence[Seed]) -> list[Check]:
-    """Complete, the same for all seeds, and of the code that the script is packed from."""
+    """Check that provenance is complete, the same for all seeds, and of the code that the script is packed from."""
     facts: dict[str, Callable[[Mapping[str, Any]], Any]] = {
         "code": lambda provenance: provenance["code_sha256"],
         "data": lambda provenance: provenance["data"],
@@ -115,16 +115,16 @@ def _provenance(seeds: Sequence[Seed]) -> list[Check]:
         "device": lambda provenance: provenance["device"]["name"],
         "processes": lambda provenance: provenance["ranks"],
     }
-    records = [record for seed in seeds for record in seed.run.records.values()]
+    reports = [report for seed in seeds for report in seed.run.reports.values()]
     checks = []
     for name, fact in facts.items():
-        alike = not differing([fact(record["provenance"]) for record in records])
+        alike = not differing([fact(report["provenance"]) for report in reports])
         found = "the same in all stages of all seeds" if alike else "differs between stages or seeds"
         checks.append(Check(f"provenance: {name}", alike, found))
-    states = [record["provenance"]["git"] for record in records]
+    states = [report["provenance"]["git"] for report in reports]
     clean = all(state is not None and not state["dirty"] for state in states)
     commit = states[0]["commit"] if clean and states[0] else "code that is in no commit made a stage"
-    here = all(record["provenance"]["code_sha256"] == code_digest() for record in records)
+    here = all(report["provenance"]["code_sha256"] == code_digest() for report in reports)
     other = "the package is not that of the runs: check out their commit, or run them again"
     return [
         *checks,
@@ -135,21 +135,21 @@ def _provenance(seeds: Sequence[Seed]) -> list[Check]:
 
 
 def _resumed(seeds: Sequence[Seed]) -> Check:
-    """No fault, but to be known: the seconds of such a stage are those of several processes."""
-    records = [(seed.seed, stage, record["resumed"]) for seed in seeds for stage, record in seed.run.records.items()]
-    told = [f"{stage} of seed {seed} {times}×" for seed, stage, times in records if times]
-    return Check("provenance: resumed", True, ", ".join(told) or "no stage of a run was cut off and resumed")
+    """Always holds; for information, since the seconds of a resumed stage are those of several processes."""
+    reports = [(seed.seed, stage, report["resumed"]) for seed in seeds for stage, report in seed.run.reports.items()]
+    resumed = [f"{stage} of seed {seed} {times}×" for seed, stage, times in reports if times]
+    return Check("provenance: resumed", True, ", ".join(resumed) or "no stage of a run was cut off and resumed")
 
 
 def referee(evaluations: Iterable[Mapping[str, Any]]) -> Check:
-    """evaluations: that group of each configuration."""
+    """evaluations: the evaluation group of each configuration."""
     foreign = sorted({module for module in map(module_of, evaluations) if module.partition(".")[0] != "golf"})
     whose = f"by {', '.join(foreign)}, which no ledger of golf vouches for" if foreign else "by golf's own ledger"
     return Check("provenance: evaluation", not foreign, whose)
 
 
 def logs(by_seed: Mapping[int, ScriptLog | None], script_sha256: str) -> list[Check]:
-    """Written by this very script, to its end."""
+    """Check that the logs are complete and written by this script."""
     missing = [str(seed) for seed, log in by_seed.items() if log is None or log.score is None]
     others = [str(seed) for seed, log in by_seed.items() if log is not None and log.sha256 != script_sha256]
     whole, own = not missing, not others
@@ -170,6 +170,6 @@ def _same_data(seed: Seed) -> bool:
     counted the same bytes."""
     assert seed.log is not None
     data = seed.run.results["provenance"]["data"]
-    told = {"train": len(data["train"]), "val": [shard["sha256"] for shard in data["val"]]}
+    shards = {"train": len(data["train"]), "val": [shard["sha256"] for shard in data["val"]]}
     made = {"tokenizer": data["tokenizer"]["sha256"], "account": seed.run.results.get("account")}
-    return seed.log.data == {**told, "targets": seed.run.val_targets, **made}
+    return seed.log.data == {**shards, "targets": seed.run.val_targets, **made}

@@ -1,4 +1,4 @@
-"""What is known of each seed: what the framework's run left, and the log that the packed script wrote."""
+"""The evidence for each seed: the framework's run and the packed script's log."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Validated(Step):
     val_bpb: float
 
 
-LINES: dict[str, Any] = {  # the form of a line by its word; others have any
+LINES: dict[str, Any] = {  # the form of a line by its word; other lines are not checked
     "machine": Machine,
     "data": Data,
     "train": Step,
@@ -84,20 +84,20 @@ class ScriptLog:
 
     @property
     def results(self) -> dict[str, Mapping[str, Any]]:
-        """Of each stage that ended."""
+        """The result of each finished stage."""
         return {stage: fields["result"] for stage, fields in self.finished.items()}
 
 
 def read_log(path: Path) -> ScriptLog:
-    """Raises UserError if it is no log of a packed script. One of a run that did not end has no score."""
+    """Read a log. Without a score if the run did not end. Raises UserError if it is not a packed script's log."""
     try:
         pairs = [line.split(" ", 1) for line in read_text(path).split("\n") if line]
         (first, digest), (second, config), *rest = pairs
         if (first, second) != ("sha256", "config"):
             raise ValueError("its first lines are not its digest and its configuration")
         lines = [(word, parse_json(text.encode(), word, LINES.get(word, dict[str, Any]))) for word, text in rest]
-        told = dict(reversed(lines))  # of each word its first line
-        machine, data = told["machine"], told["data"]
+        first_of = dict(reversed(lines))  # of each word its first line
+        machine, data = first_of["machine"], first_of["data"]
         finished = {fields["stage"]: fields for word, fields in lines if word == "finished"}
         for stage, fields in finished.items():
             shaped(fields["result"], f"the result of {stage}", RESULT_OF[stage])
@@ -122,14 +122,14 @@ class Seed:
 
     @property
     def figures(self) -> dict[str, float]:
-        """Scores, bytes and seconds: the log's, or the framework's as long as there is none."""
+        """Scores, bytes and seconds: of the log, or of the framework's run before there is one."""
         if self.log is not None and self.log.score is not None:
             return figures(self.log.results, self.log.score)
-        return figures({stage: record["result"] for stage, record in self.run.records.items()}, self.run.results)
+        return figures({stage: report["result"] for stage, report in self.run.reports.items()}, self.run.results)
 
     @property
     def machine(self) -> Mapping[str, Any]:
-        """Device, ranks and torch: the log's, or the framework's as long as there is none."""
+        """Device, ranks and torch: of the log, or of the framework's run before there is one."""
         if self.log is not None:
             return self.log.machine
         made = self.run.results["provenance"]
@@ -137,7 +137,7 @@ class Seed:
 
 
 def figures(results: Mapping[str, Mapping[str, Any]], score: Mapping[str, Any]) -> dict[str, float]:
-    """Scores, bytes and seconds, from the results of the stages and from what counts in the end."""
+    """Scores, bytes and seconds, from the results of the stages and the final score."""
     seconds = {
         "train_seconds": results["train"]["seconds"] + results["quantize"]["seconds"]["quantize"],
         "eval_seconds": sum(results["evaluate"]["seconds"].values()) + results["ttt"]["seconds"],

@@ -1,4 +1,4 @@
-"""The folder to hand in, as the challenge wants it."""
+"""The submission folder, as the challenge requires it."""
 
 import hashlib
 import re
@@ -32,7 +32,7 @@ SUBMISSION, COMPLIANCE, README = "submission.json", "compliance.json", "README.m
 
 @dataclass(frozen=True)
 class About:
-    """What golf/submit/submission.yaml says."""
+    """The entries of submission.yaml."""
 
     author: str
     github_id: str
@@ -42,9 +42,9 @@ class About:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the folder's texts are made from. figures: by seed (golf.submit.evidence); machine: device, ranks and torch,
-    as the log has them; changes: key, value here and value of the record."""
+class Facts:
+    """The facts in the folder's texts. figures: by seed (golf.submit.evidence); machine: device, ranks and torch, as in
+    the log; changes: key, value here and value of the record."""
 
     about: About
     figures: Mapping[int, Mapping[str, float]]
@@ -53,17 +53,17 @@ class Told:
     changes: Sequence[tuple[str, str, str]]
 
 
-def write_folder(folder: Path, told: Told, script: bytes, config: Mapping[str, Any], seeds: Sequence[Seed]) -> None:
-    """Write every file but the logs that are not there yet. config: what the script holds.
+def write_folder(folder: Path, facts: Facts, script: bytes, config: Mapping[str, Any], seeds: Sequence[Seed]) -> None:
+    """Write every file, except logs that do not exist yet. config: the one in the script.
 
-    submission.json is written last and holds the digests of all others: a folder that was changed afterwards says so.
+    submission.json is written last and has the digests of all other files, which reveals later changes.
     """
     versions = seeds[0].run.results["provenance"]["versions"]
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / SCRIPT, script)
     _write(folder / REQUIREMENTS, "\n".join(requirements(modules(config), versions)).encode() + b"\n")
-    write_json(folder / COMPLIANCE, told.audit.as_json())
-    _write(folder / README, readme(told).encode())
+    write_json(folder / COMPLIANCE, facts.audit.as_json())
+    _write(folder / README, readme(facts).encode())
     written = [SCRIPT, REQUIREMENTS, COMPLIANCE, README]
     first = seeds[0]
     made = first.run.directory if first.log is None else first.log.path.parent / f"seed{first.seed}"
@@ -74,26 +74,26 @@ def write_folder(folder: Path, told: Told, script: bytes, config: Mapping[str, A
             written.append(path.name)
     files = {name: sha256(folder / name) for name in sorted(written)}
     stated = {"date": date.today().isoformat(), "packed_by": packed_by(), "files": files}
-    write_json(folder / SUBMISSION, submission(told) | stated)
+    write_json(folder / SUBMISSION, submission(facts) | stated)
 
 
-def submission(told: Told) -> dict[str, Any]:
-    """submission.json, but for the date, what packed the script, and the files."""
-    scores = [each["val_bpb"] for each in told.figures.values()]
+def submission(facts: Facts) -> dict[str, Any]:
+    """submission.json without `date`, `packed_by` and `files`."""
+    scores = [each["val_bpb"] for each in facts.figures.values()]
     return {
-        **asdict(told.about),
+        **asdict(facts.about),
         "val_bpb": fmean(scores),
-        "val_loss": fmean(each["val_loss"] for each in told.figures.values()),
+        "val_loss": fmean(each["val_loss"] for each in facts.figures.values()),
         "val_bpb_std": stdev(scores) if len(scores) > 1 else None,
-        "seeds": list(told.figures),
-        "seed_results": {str(seed): dict(each) for seed, each in told.figures.items()},
-        "hardware": hardware(told.machine),
-        "pytorch_version": told.machine["torch"],
-        "compliance": told.audit.as_json()["verdict"],
+        "seeds": list(facts.figures),
+        "seed_results": {str(seed): dict(each) for seed, each in facts.figures.items()},
+        "hardware": hardware(facts.machine),
+        "pytorch_version": facts.machine["torch"],
+        "compliance": facts.audit.as_json()["verdict"],
     }
 
 
-def readme(told: Told) -> str:
+def readme(facts: Facts) -> str:
     """README.md."""
     environment = Environment(
         loader=PackageLoader("golf.submit", ""),
@@ -103,21 +103,21 @@ def readme(told: Told) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["as_text"] = as_text
-    scores = [each["val_bpb"] for each in told.figures.values()]
+    scores = [each["val_bpb"] for each in facts.figures.values()]
     return environment.get_template("README.md.j2").render(
-        about=told.about,
-        figures=told.figures,
+        about=facts.about,
+        figures=facts.figures,
         mean=fmean(scores),
         std=stdev(scores) if len(scores) > 1 else None,
-        hardware=hardware(told.machine),
-        changes=told.changes,
-        audit=told.audit,
-        commands=commands(told.figures, told.machine["ranks"], Path(SCRIPT)),
+        hardware=hardware(facts.machine),
+        changes=facts.changes,
+        audit=facts.audit,
+        commands=commands(facts.figures, facts.machine["ranks"], Path(SCRIPT)),
     )
 
 
 def packed_by() -> dict[str, str]:
-    """What has to be the same for the same configuration to be packed into the same script."""
+    """What determines the script that a configuration is packed into."""
     return {"code_sha256": code_digest(), "python": python_version(), "python-minifier": version("python-minifier")}
 
 
@@ -127,13 +127,13 @@ def hardware(machine: Mapping[str, Any]) -> str:
 
 
 def commands(seeds: Iterable[int], ranks: int, script: Path) -> list[str]:
-    """What to type for each seed."""
+    """The command for each seed."""
     start = "python" if ranks == 1 else f"torchrun --standalone --nproc_per_node={ranks}"
     return [f"{start} {quote(script)} --seed {seed} --data DIR" for seed in seeds]
 
 
 def requirements(sources: Mapping[str, str], versions: Mapping[str, str | None]) -> list[str]:
-    """The distributions that the script's modules import, at these versions or those that are installed."""
+    """The distributions that the script's modules import, at `versions` or the installed ones."""
     named = {name for source in sources.values() for name in imported(source)}
     distributions = packages_distributions()
     there = {name for name, found in versions.items() if found} | distributions.keys()
@@ -146,8 +146,8 @@ def requirements(sources: Mapping[str, str], versions: Mapping[str, str | None])
 
 
 def imported(source: str) -> set[str]:
-    """Top-level names of what a minified module imports; from its text, since the syntax tree of somebody else's module
-    could fill the memory."""
+    """Top-level names of a minified module's imports; taken from its text, since parsing a foreign module could exhaust
+    the memory."""
     found = [names for pair in IMPORT.findall(source) for names in pair]
     return {name.split(".")[0].strip() for names in found for name in names.replace(" as ", ".").split(",")} - {""}
 

@@ -1,4 +1,4 @@
-"""Pack, audit, and write the folder."""
+"""Packs, audits, and writes the folder."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,24 +21,27 @@ from golf.report.runs import read_runs
 from golf.report.variants import variants
 from golf.submit.audit import Audit, audit
 from golf.submit.evidence import ScriptLog, Seed, read_log
-from golf.submit.folder import SCRIPT, About, Told, commands, digest, write_folder
+from golf.submit.folder import SCRIPT, About, Facts, commands, digest, write_folder
 from golf.utils.shell import quote
 from golf.utils.terminal import plain_text
 
-MISSING = "???"  # as Hydra's files say it
-OF_DATA = ("val_tokens", "seed", "order")  # the others say where the data are
+MISSING = "???"  # as in Hydra's files
+OF_DATA = ("val_tokens", "seed", "order")  # the other keys are paths
 
 
 def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, logs: Path) -> bool:
-    """Write the folder from the runs of one variant; whether the audit passed.
+    """Write the folder from the runs of one variant. Returns whether the audit passed.
 
     overrides: KEY=VALUE of submission.yaml. logs: the directory in which the script was run. Raises UserError for
-    runs that are not of one variant or not whole, and for what submission.yaml lacks.
+    runs that are incomplete or of several variants, and for missing values of submission.yaml.
     """
     about = read_about(overrides)
     require(len(directories) > 0, "no directory of runs is given; those of a sweep are in multirun/<date>/<time>")
     require(folder.is_dir() or not folder.exists(), f"--output {folder}: is a file")
-    require(folder.resolve() != logs.resolve(), f"--logs {logs}: the script leaves more there than is handed in")
+    require(
+        folder.resolve() != logs.resolve(),
+        f"--logs {logs}: must differ from --output",
+    )
     runs, without = read_runs(directories)
     require(not without, f"{next(iter(without), '')}: has no score; give whole runs")
     of = variants(runs)
@@ -47,7 +50,7 @@ def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, 
     require(len(by_seed) == len(runs), "a seed ran twice; give one run for each")
     for run in runs:
         for stage in ("train", "quantize", "evaluate", "ttt"):
-            require(stage in run.records, f"{run.directory}: the record of {stage}, which made its score, is gone")
+            require(stage in run.reports, f"{run.directory}: the report of {stage}, which made its score, is gone")
     config = read_config(runs[0].directory)
     config |= {group: runs[0].config[group] for group in (*GROUPS, "data", "seed")}  # of what made the score
     provenance = runs[0].results["provenance"]
@@ -56,14 +59,15 @@ def submit(directories: Sequence[Path], overrides: Sequence[str], folder: Path, 
     _check_artifact(logs, seeds[0])
     verdict = audit(seeds, digest(script))
     packed = packed_config(config, provenance)
-    told = Told(about, {seed.seed: seed.figures for seed in seeds}, seeds[0].machine, verdict, changes(packed))
-    write_folder(folder, told, script, packed, seeds)
+    facts = Facts(about, {seed.seed: seed.figures for seed in seeds}, seeds[0].machine, verdict, changes(packed))
+    write_folder(folder, facts, script, packed, seeds)
     _print(verdict, folder, logs, seeds)
     return verdict.passed
 
 
 def read_about(overrides: Sequence[str]) -> About:
-    """submission.yaml with what the command line changes. Raises UserError for a key that is unknown or missing."""
+    """submission.yaml with what the command line changes. Raises UserError for a key that is unknown, or missing
+    at all."""
     about = yaml.safe_load(Path(__file__).with_name("submission.yaml").read_text(encoding="utf-8"))
     for key, _, value in (override.partition("=") for override in overrides):
         if key not in about:
@@ -71,7 +75,7 @@ def read_about(overrides: Sequence[str]) -> About:
         about[key] = value
     missing = [key for key, value in about.items() if value == MISSING or (not value and key != "blurb")]
     if missing:
-        raise UserError(f"{', '.join(missing)}: not said; add {' '.join(f'{key}=…' for key in missing)} to the command")
+        raise UserError(f"{', '.join(missing)}: missing; add {' '.join(f'{key}=…' for key in missing)} to the command")
     return About(**about)
 
 
@@ -108,12 +112,12 @@ def _log(logs: Path, seed: int) -> ScriptLog | None:
 
 
 def _check_artifact(logs: Path, seed: Seed) -> None:
-    """Of the seed whose artifact is handed in. Raises UserError if it is not what the log of its run says."""
+    """Check the submitted artifact. Raises UserError unless it has the size stated in the log of its run."""
     if seed.log is None or seed.log.score is None:
         return
     path = logs / f"seed{seed.seed}" / ARTIFACT
     there = path.is_file() and path.stat().st_size == seed.log.score["artifact_bytes"]
-    require(there, f"{path}: is not the artifact that {seed.log.path} tells of; run the script again")
+    require(there, f"{path}: is not the artifact of {seed.log.path}; run the script again")
 
 
 def _print(verdict: Audit, folder: Path, logs: Path, seeds: Sequence[Seed]) -> None:

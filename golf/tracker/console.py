@@ -1,4 +1,4 @@
-"""What a job says on the terminal: bars where there is one, a line now and then where there is none."""
+"""Console output of a job: progress bars on a terminal, occasional lines elsewhere."""
 
 import atexit
 import math
@@ -21,7 +21,7 @@ SECONDS_BETWEEN_LINES = 10.0  # of one stage
 class Console(Listener):
     """Events as lines, metrics as occasional lines, progress as one bar for each stage, results as a table.
 
-    Without a terminal there are no bars: progress becomes occasional lines too, and nothing but plain text is written.
+    Without a terminal, progress becomes occasional lines too, and only plain text is written.
     """
 
     def __init__(self, console: rich.console.Console | None = None):
@@ -53,11 +53,11 @@ class Console(Listener):
             self._occasionally(stage, f"{done:.0%}" if total == 1 else f"{done}/{total}", notes)
             return
         if not self._bars:
-            atexit.register(self._progress.stop)  # gives the terminal its cursor back, however the job ends
+            atexit.register(self._progress.stop)  # restores the terminal's cursor, however the job ends
             self._progress.start()
         if stage not in self._bars:
             self._bars[stage] = self._progress.add_task(stage, total=total, notes="")
-        elif done < self._progress.tasks[self._bars[stage]].completed:  # once more, such as a later validation
+        elif done < self._progress.tasks[self._bars[stage]].completed:  # a new round, such as a later validation
             self._progress.reset(self._bars[stage])
         self._progress.update(self._bars[stage], completed=done, total=total, notes=_words(notes))
 
@@ -76,11 +76,11 @@ class Console(Listener):
             self.line(stage, what, values)
 
     def line(self, source: str, what: str, values: Mapping[str, Any] | None = None) -> None:
-        """One line of text: who says what, and numbers with their names."""
+        """Print one line: the source, a message, and named numbers."""
         self._print(printable(f"{source:<16} {what}  {_words(values or {})}".rstrip()))
 
     def _print(self, what: rich.console.RenderableType) -> None:
-        """Raises OSError if it does not arrive."""
+        """Raises OSError if it cannot be written."""
         self._console.print(what, markup=False, highlight=False, soft_wrap=True)
         if error := stdio.failure(self._console.file):
             raise error

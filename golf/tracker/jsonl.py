@@ -1,4 +1,4 @@
-"""metrics.jsonl: all that was said in a job, one JSON object a line."""
+"""metrics.jsonl: all events and metrics of a job, one JSON object per line."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ VALUE = float | Literal["nan", "inf", "-inf"]
 
 
 class JsonLines(Listener):
-    """Appends to metrics.jsonl in the run directory; a job that is resumed or run again goes on in the same file.
+    """Appends to metrics.jsonl in the run directory; a resumed or repeated job continues the same file.
 
     A line is {"time", "kind": "metrics", "stage", "step", …values} or {"time", "kind": "event", "name", …fields}; time
     in seconds since 1970. Numbers that JSON lacks are the strings "nan", "inf" and "-inf", which `float` reads.
@@ -77,8 +77,8 @@ class JsonLines(Listener):
 def read(directory: Path) -> list[dict[str, Any]]:
     """The lines of a run directory's metrics.jsonl in the order of writing; none without the file.
 
-    What is no line of this module, as a crash or another program may leave it, is skipped and counted in the log, and
-    so is what follows the last line's end, which a full disk cut short. Raises UserError for what is no file.
+    Malformed lines, as a crash or another program may leave them, are skipped and counted in a warning, and so is an
+    incomplete last line, as a full disk leaves it. Raises UserError if the path is not a regular file.
     """
     path = directory / FILE
     if not path.exists():
@@ -96,17 +96,17 @@ def read(directory: Path) -> list[dict[str, Any]]:
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:
-    """The lines of kind metrics in a run directory's file that hold."""
+    """The valid lines of kind metrics in a run directory's file (see `metrics_that_hold`)."""
     return metrics_that_hold(read(directory))
 
 
 def metrics_that_hold(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The lines of kind metrics that hold.
+    """The valid lines of kind metrics.
 
-    Where a stage started again, it takes back what it had said of the steps from its first new one on: a rerun takes
-    back all of it, a resumed one keeps the points of the steps before. Lines from before any stage started always hold.
+    A stage that started again invalidates its earlier points from its first new step on: a rerun all of them, a resumed
+    stage those of the repeated steps. Lines from before any stage started stay valid.
     """
-    kept: list[tuple[str | None, dict[str, Any]]] = []  # with the stage of the pipeline that said them
+    kept: list[tuple[str | None, dict[str, Any]]] = []  # with the stage of the pipeline that emitted them
     stage, fresh = None, False
     for line in lines:
         if line["kind"] == "event" and line["name"] == "stage_started":
@@ -120,7 +120,7 @@ def metrics_that_hold(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _line(text: bytes) -> dict[str, Any]:
-    """Raises UserError for what is none."""
+    """Raises UserError if the path is not a regular file."""
     require(text.endswith(b"\n"), "it is cut short")
     line: dict[str, Any] = parse_json(text, FILE, Metrics | Event, allow_nan=True)
     if line["kind"] == "metrics":

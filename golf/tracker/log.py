@@ -1,4 +1,4 @@
-"""job.log: what the console says, for whoever reads it later, with every point of the curves."""
+"""job.log: the console's output as a file, with every point of the curves."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ FILE = "job.log"
 
 
 class Log(Listener):
-    """Appends to job.log in the run directory. Progress is not written; the curves say how far a job came.
+    """Appends to job.log in the run directory. Progress is omitted, since the curves show it.
 
     Raises UserError if the disk is full.
     """

@@ -4,4 +4,4 @@ from golf.events import Listener
 
 
 class NoTracker(Listener):
-    """Hears everything, records nothing."""
+    """Ignores everything."""

@@ -1,4 +1,4 @@
-"""May a W&B run go online? A key and an answer, found without asking anybody and in bounded time."""
+"""Whether a W&B run can go online: looks for a key and probes the server, without prompts and in bounded time."""
 
 import netrc
 import os
@@ -16,9 +16,9 @@ PUBLIC_HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # two names of one s
 
 
 def credentials(settings: Any) -> dict[str, str] | None:
-    """What `wandb.Settings` needs beyond what `settings` (all of W&B's own sources) hold already, None without a key.
+    """The settings to add to `settings` (all of W&B's own sources) to log in; None without a key.
 
-    W&B looks into netrc by itself, but when it finds nothing it prompts; given the key, it never does.
+    W&B reads netrc itself but prompts if it finds no key there; given a key, it never prompts.
     """
     if settings.api_key or settings.identity_token_file:
         return {}
@@ -34,9 +34,9 @@ def credentials(settings: Any) -> dict[str, str] | None:
 
 
 def unreachable(url: str, seconds: float) -> str | None:
-    """Why `url` gives no answer within `seconds`, or None if it does.
+    """Why `url` does not answer within `seconds`, or None if it does.
 
-    The question is asked in a thread of its own, since looking up a host name has no timeout.
+    The request runs in a separate thread, since resolving a host name has no timeout.
     """
     answer: Queue[str | None] = Queue()
     Thread(target=lambda: answer.put(_ask(url, seconds)), daemon=True).start()
@@ -53,7 +53,7 @@ def _ask(url: str, seconds: float) -> str | None:
     except Exception as error:
         if isinstance(error, HTTPError) and error.code < 500:
             return None
-        # A Python without certificates cannot verify anybody; W&B brings its own.
+        # The server answered; this Python lacks certificates, and W&B brings its own.
         if isinstance(error, URLError) and isinstance(error.reason, ssl.SSLCertVerificationError):
             return None
         return f"no answer from {url}: {error}"

@@ -1,9 +1,9 @@
-"""Weights & Biases, online where it can be and offline where it must, never in the way of the job.
+"""Weights & Biases, online if possible, else offline; its failures never end the job.
 
-What a run holds:
+Content of a run:
 - config: the resolved config, under `choices` the option taken from each group, and the `variant` of a sweep's job;
 - history: `train/loss`, … and `validate/val_bpb`, … against `train/step`; `ttt/val_bpb`, … against `ttt/chunk`;
-- summary: results.json as it is, so that W&B's columns are `val_bpb`, `ttt.val_bpb`, `stage_seconds.train`, …;
+- summary: results.json, so that W&B's columns are `val_bpb`, `ttt.val_bpb`, `stage_seconds.train`, …;
 - artifact.golf as an artifact of type `model`.
 """
 
@@ -26,13 +26,13 @@ AXES = {"train": "train/step", "validate": "train/step", "ttt": "ttt/chunk"}  # 
 
 @dataclass(kw_only=True)
 class Wandb(Listener):
-    """One W&B run for one job; a job in the same directory, resumed or run again, continues its run.
+    """One W&B run per job; a resumed or repeated job in the same directory continues its run.
 
     `mode` and `probe_seconds` decide whether it is online (see golf.tracker.wandb_run). Where the configuration holds
-    null (or no tags), W&B's own settings apply. `variant` says what makes a sweep's job differ besides its seed. All
-    files lie in `wandb/` in the run directory.
+    null (or no tags), W&B's own settings apply. `variant` names the overrides of a sweep's job except the seed. All
+    files are in `wandb/` in the run directory.
 
-    Only `mode` online without a key, or with settings that W&B does not take, is a mistake.
+    Raises UserError only for `mode` online without a key, or with settings that W&B rejects.
     """
 
     project: str
@@ -98,7 +98,7 @@ class Wandb(Listener):
         try:
             self._run.log_artifact(artifact)
         except Exception as error:  # it asks the server, which may have gone away
-            log.warning("W&B has not taken %s (%s)", path, type(error).__name__)
+            log.warning("W&B has not received %s (%s)", path, type(error).__name__)
 
 
 def _without_nulls(results: Mapping[str, Any]) -> dict[str, Any]:

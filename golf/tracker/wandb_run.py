@@ -1,4 +1,4 @@
-"""One W&B run for one directory: online where it can be, offline where it must, and never a question asked."""
+"""One W&B run per directory: online if possible, else offline, and without prompts."""
 
 import json
 import logging
@@ -22,16 +22,16 @@ SETTINGS: dict[str, Any] = {
     "save_code": False,
     "disable_git": True,
     "init_timeout": 10.0,  # seconds; an online start that takes longer becomes an offline one
-    # What a server that has gone away in mid-run may cost at the end, which W&B would wait for without end.
+    # Bounds the wait at the end for a server that disappeared in mid-run; W&B would wait forever.
     "finish_timeout": 60.0,
     "finish_timeout_raises": True,
 }
 
 
 def own_settings(**more: Any) -> tuple[Any, dict[str, str] | None]:
-    """W&B's own settings from all their sources, and what they lack to log in (see `credentials`): None is no key.
+    """W&B's own settings from all sources, and those to add to log in (see `credentials`; None without a key).
 
-    `more` is added to the settings. Raises UserError for those that W&B does not take.
+    `more` is added to the settings. Raises UserError for settings that W&B rejects.
     """
     import wandb
     from pydantic import ValidationError
@@ -52,7 +52,7 @@ def start(directory: Path, *, mode: Mode, probe_seconds: float, **options: Any) 
     """The run of `directory`, new or continued; None where W&B's own settings disable it. `options`: of `wandb.init`.
 
     With `mode` auto, W&B's own settings (WANDB_MODE, `wandb offline`) decide first; then a key and an answer from the
-    server within `probe_seconds` make it online, otherwise it is offline and says how to upload later. All files lie in
+    server within `probe_seconds` make it online, otherwise it is offline and logs how to upload later. All files are in
     `wandb/` in the directory. `finish` ends it.
     """
     import wandb
@@ -94,12 +94,12 @@ def start(directory: Path, *, mode: Mode, probe_seconds: float, **options: Any) 
 
 
 def finish(run: Any, *, exit_code: int) -> None:
-    """End a run that `start` gave. If the server does not take everything, a warning says how to upload it later."""
+    """End a run of `start`. If the server does not receive everything, a warning gives the command to upload it."""
     folder, seconds = Path(run.settings.sync_dir), SETTINGS["finish_timeout"]
     try:
         run.finish(exit_code=exit_code)
     except TimeoutError:
-        log.warning("W&B has not taken everything within %g s; to upload: %s", seconds, _sync([folder]))
+        log.warning("W&B has not received everything within %g s; to upload: %s", seconds, _sync([folder]))
     _end_service()  # the next run in this process has other directories
 
 
@@ -114,13 +114,13 @@ def _end_service() -> None:
 
 
 def _encodable(options: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON values without what UTF-8 lacks: Python reads bytes of a path that are no UTF-8 as halves of characters."""
+    """JSON values without lone surrogates, to which Python decodes the bytes of a path that are not UTF-8."""
     encodable: dict[str, Any] = json.loads(json.dumps(options, ensure_ascii=False).encode(errors="replace"))
     return encodable
 
 
 def _sync(folders: Iterable[Path]) -> str:
-    """The command that uploads them."""
+    """The command that uploads the folders."""
     return " ".join(["wandb sync", *map(quote, folders)])
 
 
@@ -137,7 +137,7 @@ def _decide(mode: Mode, settings: Any, key: dict[str, str] | None, probe_seconds
 
 
 def _run_id(directory: Path) -> str:
-    """The directory's run: a new one, or under `wandb agent` the one that the agent waits for."""
+    """The id of the directory's run: a new one, or under `wandb agent` the agent's."""
     path = directory / "wandb" / "run_id"
     if not path.exists():
         expected = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None

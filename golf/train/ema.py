@@ -21,5 +21,5 @@ class EMA:
         torch._foreach_lerp_(self.average, [tensor.float() for tensor in self.live], 1 - self.decay)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The averages under the model's own names."""
+        """The averages, under the names of the model's state."""
         return dict(zip(self.names, self.average, strict=True))

@@ -29,7 +29,7 @@ from golf.train.warmup import Pace, warm_up
 
 @dataclass(frozen=True)
 class Trained:
-    """What training hands on: the last weights, their average (None without EMA), and what it took."""
+    """The result of training: the last weights, their average (None without EMA), and its cost."""
 
     raw: dict[str, Tensor]
     ema: dict[str, Tensor] | None
@@ -42,9 +42,9 @@ class Trained:
 class Trainer:
     """Trains for `steps` optimizer steps, or for `budget_seconds` less `reserve_seconds` if that ends sooner.
 
-    A step takes `batch_tokens` in `micro_batches` parts, which are dealt to the ranks. Depth recurrence is switched on
+    A step takes `batch_tokens` in `micro_batches` parts, which the ranks share. Depth recurrence is switched on
     at progress `recurrence_start`; the learning rate falls over the last `warmdown` of the progress. `ema` is the decay
-    of the average or null. A curve point is emitted every `log_every` steps, a validation every `validate_every` (or
+    of the average or null. Curve points are emitted every `log_every` steps, validations every `validate_every` (null:
     never). Before the clock starts, `warmup_steps` steps in each layer order are taken and undone.
     """
 
@@ -70,7 +70,7 @@ class Trainer:
             self.validate_every is None or self.validate_every > 0,
             f"trainer.validate_every={self.validate_every} must be at least 1, or null for never",
         )
-        for name in ("warmup_steps", "reserve_seconds", "recurrence_start"):  # above 1, recurrence never starts
+        for name in ("warmup_steps", "reserve_seconds", "recurrence_start"):  # above 1: no recurrence
             value = getattr(self, name)
             require(value >= 0, f"trainer.{name}={value} must not be negative")
         require(self.grad_clip > 0, f"trainer.grad_clip={self.grad_clip} must be above 0")
@@ -78,7 +78,7 @@ class Trainer:
         ranks = dist.world_size()
         if self.micro_batches % ranks:
             raise UserError(
-                f"trainer.micro_batches={self.micro_batches} cannot be dealt evenly to {ranks} processes; "
+                f"trainer.micro_batches={self.micro_batches} cannot be divided evenly among {ranks} processes; "
                 f"set trainer.micro_batches={math.lcm(self.micro_batches, ranks)}"
             )
         unit = self.micro_batches * seq_len
@@ -105,31 +105,31 @@ class Trainer:
         events: Listener,
         checkpointer: NoCheckpointer,
     ) -> Trained:
-        """Train `model` in place; `validate` scores it. Afterwards the model holds the last weights, recurrent.
+        """Train `model` in place; `validate` scores it. Afterwards the model has the last weights and is recurrent.
 
-        Raises Diverged where a weight, a gradient or the loss is not finite.
+        Raises Diverged if a weight, a gradient or the loss is not finite.
         """
         parameters = list(optimizer.parameters())
         device = model.tok_emb.weight.device
         sequences = self.batch_tokens // self.micro_batches // model.seq_len
 
         def backward(model: GPT, ids: Tensor, targets: Tensor) -> Tensor:
-            """Add a micro-batch's part to the gradients; its part of the loss."""
+            """Add a micro-batch's share to the gradients; returns its share of the loss."""
             with autocast(device):
                 loss: Tensor = model(ids, targets) / self.micro_batches
             gradients.accumulate(loss, parameters)
             return loss.detach()
 
         micro_step = CudaGraphed(model, backward, device)
-        watch = NoFiniteCheck()
+        check = NoFiniteCheck()
 
         def update(step: int, scale: float, batches: Prefetched) -> Tensor:
-            """One step of all ranks; the mean loss."""
+            """One step of all ranks; returns the mean loss."""
             loss = torch.zeros((), device=device)
             for _ in range(self.micro_batches // dist.world_size()):
                 loss += micro_step(*batches.batch())
             dist.all_reduce_sum([*gradients.of(parameters), loss])
-            watch.look_at(step + 1, loss)
+            check.look_at(step + 1, loss)
             nn.utils.clip_grad_norm_(parameters, self.grad_clip, foreach=True)
             optimizer.step(step, scale)
             optimizer.zero_grad()
@@ -140,7 +140,7 @@ class Trainer:
             with closing(Prefetched(loader.copy(), sequences, device)) as spare:
                 warm_up(model, optimizer, self.warmup_steps, lambda step: update(step, 1.0, spare))
             events.event("warmed_up", steps=2 * self.warmup_steps)
-        watch = FiniteCheck(model, "training step", TRAINED_TOO_FAST)
+        check = FiniteCheck(model, "training step", TRAINED_TOO_FAST)
         budget = None if self.budget_seconds is None else self.budget_seconds - self.reserve_seconds
         pace = Pace(device)
         ema = None if self.ema is None else EMA(model, self.ema)
@@ -151,7 +151,7 @@ class Trainer:
             clock = Clock(self.steps, budget, checkpointer.loop_seconds)
 
             def agreed() -> tuple[float, int]:
-                """Rank 0's seconds and the largest request of all ranks, in one exchange."""
+                """Rank 0's seconds and the largest request of all ranks, in one all-reduce."""
                 seconds = clock.seconds() if dist.is_main() else 0.0
                 seconds, request = dist.all_reduce_max(seconds, checkpointer.request())
                 return seconds, int(request)
@@ -177,12 +177,12 @@ class Trainer:
                         score = validate(model)
                     events.metrics("validate", step, val_loss=score.val_loss, val_bpb=score.val_bpb)
                 last = progress == 1
-                if request or last:  # the last: what follows takes long, and without a cache the other stages too
-                    watch.require_finite(step)
+                if request or last:  # the last one too: an interrupted later stage should not repeat the training
+                    check.require_finite(step)
                     with clock.paused() if last else nullcontext():
                         checkpointer.save(state, step, request, clock.seconds)
             checkpointer.release()
-        watch.require_finite(step)
+        check.require_finite(step)
         model.recurrent = True
         return Trained(
             raw={name: tensor.detach().clone() for name, tensor in model.state_dict().items()},

@@ -11,7 +11,7 @@ from golf.train.ema import EMA
 
 @dataclass
 class TrainingState:
-    """Model, optimizers and average, which are the same on all ranks, and where each rank is in its data."""
+    """Model, optimizers and average, the same on all ranks, and each rank's position in its data."""
 
     model: GPT
     optimizer: Optimizer

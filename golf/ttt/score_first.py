@@ -1,4 +1,4 @@
-"""Score-first test-time training: score a chunk, then train on it, then go on (spec: Evaluation)."""
+"""Score-first test-time training: score a chunk, then train on it (spec: Evaluation)."""
 
 import math
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ from golf.ttt.strategy import Strategy
 
 @dataclass(kw_only=True)
 class ScoreFirst(Strategy):
-    """SGD on each chunk of `chunk_tokens` after its targets were scored; the rate falls along a cosine over chunks.
+    """SGD on each chunk of `chunk_tokens` after its targets are scored; the rate follows a cosine over the chunks.
 
-    `parameters`: train all of them (but for the first `freeze_blocks` blocks), or the recurrent blocks alone.
-    `hash_embed` adds a table of `hash_buckets` rows that learns at `hash_lr_scale` times the rate.
+    `parameters`: all (except the first `freeze_blocks` blocks), or only the recurrent blocks. `hash_embed` adds a table
+    of `hash_buckets` rows that learns at `hash_lr_scale` times the rate.
     """
 
     chunk_tokens: int
@@ -59,8 +59,8 @@ class ScoreFirst(Strategy):
         require(trainable, "ttt.parameters=recurrent needs a model with recurrence (model.num_loops above 0)")
         require(
             self.parameters == "all" or self.freeze_blocks == 0,
-            f"ttt.freeze_blocks={self.freeze_blocks} has no meaning with ttt.parameters=recurrent, which trains the "
-            "recurrent blocks alone; set it to 0",
+            f"ttt.freeze_blocks={self.freeze_blocks} has no meaning with ttt.parameters=recurrent, which trains only "
+            "the recurrent blocks; set it to 0",
         )
 
     def adapt(self, model: GPT, ledger: Ledger, events: Listener, checkpointer: NoCheckpointer) -> None:
@@ -69,7 +69,7 @@ class ScoreFirst(Strategy):
             model.extra_embedding = table.to(ledger.device)
         sgd = torch.optim.SGD(self._trained(model), lr=self.lr, momentum=self.momentum, fused=True)
         backward = CudaGraphed(model, _backward, ledger.device)
-        watch = FiniteCheck(model, "TTT chunk", "lower ttt.lr")
+        check = FiniteCheck(model, "TTT chunk", "lower ttt.lr")
         chunk_of = ledger.windows.first // self.chunk_tokens
         chunks = math.ceil(ledger.num_targets / self.chunk_tokens)
         state = AdaptationState(model, sgd, ledger)
@@ -82,19 +82,19 @@ class ScoreFirst(Strategy):
             score = ledger.so_far()
             events.metrics("ttt", chunk, val_loss=score.val_loss, val_bpb=score.val_bpb, lr=lr)
             events.progress("ttt", ledger.scored, ledger.num_targets, val_bpb=score.val_bpb)
-            if chunk < chunks - 1:  # no target is left that training on the last chunk could help
+            if chunk < chunks - 1:  # no target follows the last chunk
                 for group in sgd.param_groups:
                     group["lr"] = lr * group["scale"]
                 self._train(backward, sgd, ledger, chunk, model.seq_len)
-                watch.require_finite(chunk)
+                check.require_finite(chunk)
             [request] = dist.all_reduce_max(checkpointer.request())
             if request:
-                watch.require_finite(chunk + 1)
+                check.require_finite(chunk + 1)
                 checkpointer.save(state, chunk + 1, int(request))
         checkpointer.release()
 
     def _trained(self, model: GPT) -> list[dict[str, Any]]:
-        """SGD's groups of the parameters that are trained; all others stop requiring gradients."""
+        """SGD's parameter groups; all other parameters stop requiring gradients."""
         looped = set(model.looped_blocks)
         for parameter in model.parameters():
             parameter.requires_grad_(self.parameters == "all")
@@ -111,7 +111,7 @@ class ScoreFirst(Strategy):
     def _train(
         self, backward: CudaGraphed, sgd: torch.optim.Optimizer, ledger: Ledger, chunk: int, seq_len: int
     ) -> None:
-        """Whole sequences of the chunk in order. The batches do not depend on the ranks, which share each of them."""
+        """Train on the chunk's whole sequences in order. The ranks share each batch: batches do not depend on them."""
         begin = chunk * self.chunk_tokens
         starts = np.arange(begin, min(begin + self.chunk_tokens, ledger.num_targets) - seq_len + 1, seq_len)
         parameters = [parameter for group in sgd.param_groups for parameter in group["params"]]

@@ -1,4 +1,4 @@
-"""What a test-time training strategy is."""
+"""The interface of test-time training strategies."""
 
 from abc import ABC, abstractmethod
 
@@ -9,24 +9,24 @@ from golf.resume.checkpointer import NoCheckpointer
 
 
 class Strategy(ABC):
-    """Scores the validation stream through a ledger, and adapts the model to what the ledger hands out."""
+    """Scores the validation stream through a ledger, and adapts the model to the tokens that the ledger releases."""
 
     @abstractmethod
     def check(self, model: GPT) -> None:
-        """Raise UserError if the strategy cannot adapt such a model; only its shapes are looked at."""
+        """Raise UserError if the strategy cannot adapt such a model. Depends on its shapes only."""
 
     @abstractmethod
     def adapt(self, model: GPT, ledger: Ledger, events: Listener, checkpointer: NoCheckpointer) -> None:
-        """Have the whole stream scored, or none of it, which leaves the score to the sliding windows. May change
-        `model`. The checkpointer may keep the state between two parts of the stream. The ledger raises IllegalScore for
-        what the challenge forbids."""
+        """Score the whole stream, or nothing, which leaves the score to the sliding windows. May change `model`. The
+        checkpointer may save the state between two parts of the stream. The ledger raises IllegalScore if a condition
+        of the challenge is broken."""
 
 
 class NoTTT(Strategy):
     """ttt=none: the sliding score is final."""
 
     def check(self, model: GPT) -> None:
-        """Any model will do."""
+        """Accepts any model."""
 
     def adapt(self, model: GPT, ledger: Ledger, events: Listener, checkpointer: NoCheckpointer) -> None:
-        """Nothing is scored."""
+        """Scores nothing."""

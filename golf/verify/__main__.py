@@ -1,4 +1,4 @@
-"""`golf verify`: derives again what a submission's folder says, and says what could not be checked."""
+"""`golf verify`: derives the claims of a submission folder again, and lists what could not be checked."""
 
 import argparse
 import sys
@@ -19,8 +19,8 @@ def main() -> int:
         "--data",
         type=expanded,
         metavar="DIR",
-        help="shards and tokenizer: repeats the score. This runs the submission's own train_gpt.py, somebody else's "
-        "program, with all your rights: do it where it can do no harm. Without it nothing of the folder is run",
+        help="shards and tokenizer: repeats the score. This runs the submission's own train_gpt.py, a foreign program, "
+        "with all your rights: do it where it can do no harm. Without it nothing of the folder is run",
     )
     arguments = parser.parse_args()
     return exit_code(lambda: _verify(arguments.folder, arguments.data))

@@ -1,4 +1,4 @@
-"""Is the artifact what a log says that its run made?"""
+"""Is the artifact the one that a log's run wrote?"""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,14 @@ from golf.io.run_directory import ARTIFACT
 from golf.submit.evidence import ScriptLog
 from golf.utils.hashing import sha256
 from golf.verify.finding import Finding, compare, shown
-from golf.verify.handed import SubmissionFolder
 from golf.verify.logs import artifact_digest
+from golf.verify.submission_folder import SubmissionFolder
 
 
-def artifact(handed: SubmissionFolder) -> Iterator[Finding]:
-    """Its digest and size, what it decodes to, and for whom it was made. Nothing of it is run."""
-    path, config = handed.path(ARTIFACT), handed.config
-    seed, log = made_by(handed)
+def artifact(folder: SubmissionFolder) -> Iterator[Finding]:
+    """Check digest, size, decoded tensors, codec, model and tokenizer. No code of the submission is run."""
+    path, config = folder.path(ARTIFACT), folder.config
+    seed, log = made_by(folder)
     yield Finding("artifact", "held", f"its digest is that of log {seed}")
     for stage in ("quantize", "evaluate"):
         yield from compare(f"artifact: bytes, {stage}", path.stat().st_size, log.results[stage]["artifact_bytes"])
@@ -32,10 +32,10 @@ def artifact(handed: SubmissionFolder) -> Iterator[Finding]:
     yield from compare("artifact: tokenizer", read.tokenizer_sha256, log.data["tokenizer"])
 
 
-def made_by(handed: SubmissionFolder) -> tuple[int, ScriptLog]:
-    """The seed and the log whose run made the artifact. Raises UserError if there is none."""
-    digest = sha256(handed.path(ARTIFACT))
-    for seed, log in handed.logs.items():
+def made_by(folder: SubmissionFolder) -> tuple[int, ScriptLog]:
+    """The seed and the log of the run that made the artifact. Raises UserError if no log matches."""
+    digest = sha256(folder.path(ARTIFACT))
+    for seed, log in folder.logs.items():
         if artifact_digest(log) == digest:
             return seed, log
-    raise UserError(f"{ARTIFACT}: no log is of a run that made it")
+    raise UserError(f"{ARTIFACT}: no log belongs to a run that made it")

@@ -1,4 +1,4 @@
-"""Is the script made of this package, and of nothing else?"""
+"""Does the script consist of this package's modules, and of nothing else?"""
 
 from collections.abc import Iterator
 
@@ -6,44 +6,44 @@ from golf.errors import UserError
 from golf.pack.pack import GROUPS, modules
 from golf.submit.folder import REQUIREMENTS, SCRIPT, packed_by, requirements
 from golf.verify.finding import Finding, compare
-from golf.verify.handed import SubmissionFolder
+from golf.verify.submission_folder import SubmissionFolder
 
 
-def script(handed: SubmissionFolder) -> Iterator[Finding]:
-    """Whether it does nothing but extract modules and run them; and whether they are those of this package."""
-    yield Finding(SCRIPT, "held", f"unpacked and not run: {len(handed.sources)} modules and a configuration")
-    yield _package(handed)
+def script(folder: SubmissionFolder) -> Iterator[Finding]:
+    """Check that the script only extracts modules and runs them, and that they are this package's."""
+    yield Finding(SCRIPT, "held", f"unpacked and not run: {len(folder.sources)} modules and a configuration")
+    yield _package(folder)
 
 
-def _package(handed: SubmissionFolder) -> Finding:
+def _package(folder: SubmissionFolder) -> Finding:
     name = f"{SCRIPT}: modules"
-    targets = [handed.config[group]["_target_"] for group in (*GROUPS, "data")]
+    targets = [folder.config[group]["_target_"] for group in (*GROUPS, "data")]
     own = [target for target in targets if not target.startswith("golf.")]
     if own:
-        return Finding(name, "not checked", f"classes of its own; read them: {', '.join(own)}")
+        return Finding(name, "not checked", f"custom classes; read them: {', '.join(own)}")
     try:
-        ours = modules(handed.config)
-    except UserError:  # a module that this version has not
+        ours = modules(folder.config)
+    except UserError:  # a module that this version lacks
         ours = {}
-    if ours == handed.sources:
+    if ours == folder.sources:
         return Finding(name, "held", "those of this package, packed again")
-    if not same_version(handed):
+    if not same_version(folder):
         return Finding(name, "not checked", "another version of golf, Python or python-minifier packed them")
-    both = ours.keys() | handed.sources.keys()
-    wrong = sorted(module for module in both if ours.get(module) != handed.sources.get(module))
+    both = ours.keys() | folder.sources.keys()
+    wrong = sorted(module for module in both if ours.get(module) != folder.sources.get(module))
     return Finding(name, "failed", f"packed again, they differ: {', '.join(wrong)}")
 
 
-def same_version(handed: SubmissionFolder) -> bool:
-    """Whether, as submission.json says, what is installed here packed the script and wrote the texts."""
-    return handed.submission.get("packed_by") == packed_by()
+def same_version(folder: SubmissionFolder) -> bool:
+    """Whether submission.json names the golf, Python and python-minifier installed here as the packers."""
+    return folder.submission.get("packed_by") == packed_by()
 
 
-def requirement_list(handed: SubmissionFolder) -> Iterator[Finding]:
-    """requirements.txt, as far as script and logs know: which packages, and the version of torch."""
-    stated = dict(line.split("==") for line in handed.text(REQUIREMENTS).splitlines())
-    log = next(iter(handed.logs.values()))
-    seen = dict(line.split("==") for line in requirements(handed.sources, stated | {"torch": log.machine["torch"]}))
+def requirement_list(folder: SubmissionFolder) -> Iterator[Finding]:
+    """Check requirements.txt as far as script and logs determine it: the packages, and torch's version."""
+    stated = dict(line.split("==") for line in folder.text(REQUIREMENTS).splitlines())
+    log = next(iter(folder.logs.values()))
+    seen = dict(line.split("==") for line in requirements(folder.sources, stated | {"torch": log.machine["torch"]}))
     known = {name: seen[name] if name == "torch" else stated.get(name) for name in seen}
     yield from compare(REQUIREMENTS, known, stated)
     rest = ", ".join(name for name in seen if name != "torch")

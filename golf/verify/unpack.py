@@ -1,4 +1,4 @@
-"""What a packed script holds, taken out without running it."""
+"""Unpacks a packed script without running it."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from golf.utils.reading import parse_json
 
 
 def unpack(script: bytes) -> tuple[dict[str, str], dict[str, Any]]:
-    """The sources of its modules by name, and its configuration.
+    """The sources of the script's modules by name, and its configuration.
 
     Both are JSON, each on a line of its own; nothing is parsed as Python. Raises UserError unless packing these two
-    gives, character by character, the program that the script extracts and runs: then it does nothing beside.
+    gives, character by character, the program that the script extracts and runs: then it does nothing else.
     """
     text = extracted(script)
     lines = text.split("\n", 3)
     require(len(lines) == 4, "train_gpt.py: holds no modules and configuration")
     sources = _value("modules", lines[1], dict[str, str])
     config = _value("configuration", lines[2], dict[str, Any])
-    require(program(sources, config) == text, "train_gpt.py: does more than to load its modules and to run them")
+    require(program(sources, config) == text, "train_gpt.py: does more than load and run its modules")
     return sources, config
 
 

@@ -1,4 +1,4 @@
-"""All checks, one after the other."""
+"""Runs all checks and prints their findings."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ from golf.utils.terminal import plain_text
 from golf.verify.artifact import artifact
 from golf.verify.files import files
 from golf.verify.finding import Finding, Verdict
-from golf.verify.handed import SubmissionFolder
 from golf.verify.logs import beyond, logs
 from golf.verify.score import repeated_score
 from golf.verify.script import requirement_list, script
 from golf.verify.statements import compliance, read_me, statement
+from golf.verify.submission_folder import SubmissionFolder
 
 Check = Callable[[SubmissionFolder], Iterator[Finding]]
 CHECKS: dict[str, Check] = {
@@ -37,21 +37,21 @@ STYLES: dict[Verdict, str] = {"held": "green", "failed": "bold red", "not checke
 
 
 def verify(folder: Path, data: Path | None, names: Iterable[str] = CHECKS) -> list[Finding]:
-    """What there is to say of a submission's folder; nothing is written there.
+    """The findings of the checks `names` on a submission folder. Nothing is written there.
 
-    data: a directory of shards and tokenizer, to repeat the score by running the submission's script; names: of the
-    checks to make. Raises UserError if there is no submission, or no such directory.
+    data: a directory of shards and tokenizer, to repeat the score by running the submission's script, or None. Raises
+    UserError if there is no submission, or no such directory.
     """
     require((folder / SUBMISSION).is_file(), f"{folder}: holds no {SUBMISSION}; give the folder that golf.submit wrote")
     require(data is None or data.is_dir(), f"--data: there is no directory {data}")
-    handed = SubmissionFolder(folder, data)
-    return [finding for name in names for finding in _safely(name, CHECKS[name], handed)]
+    submission = SubmissionFolder(folder, data)
+    return [finding for name in names for finding in _safely(name, CHECKS[name], submission)]
 
 
-def _safely(name: str, check: Check, handed: SubmissionFolder) -> Iterator[Finding]:
-    """What the check finds; a failure where it stumbles, since a folder may hold anything."""
+def _safely(name: str, check: Check, submission: SubmissionFolder) -> Iterator[Finding]:
+    """The check's findings; a failed one if it raises, since a folder may hold anything."""
     try:
-        yield from check(handed)
+        yield from check(submission)
     except UserError as error:
         yield Finding(name, "failed", str(error))
     except Exception as error:
@@ -59,7 +59,7 @@ def _safely(name: str, check: Check, handed: SubmissionFolder) -> Iterator[Findi
 
 
 def show(folder: Path, findings: Sequence[Finding]) -> bool:
-    """Print them; whether nothing failed."""
+    """Print the findings; returns whether nothing failed."""
     console = Console()
     table = Table("check", "verdict", "seen")
     for finding in findings:
@@ -67,6 +67,6 @@ def show(folder: Path, findings: Sequence[Finding]) -> bool:
         table.add_row(plain_text(finding.name), verdict, plain_text(finding.seen))
     console.print(table)
     counts = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in STYLES}
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    console.print(plain_text(f"{folder}: {told}"), soft_wrap=True)
+    summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    console.print(plain_text(f"{folder}: {summary}"), soft_wrap=True)
     return counts["failed"] == 0

@@ -48,7 +48,7 @@ def check(codec: Codec, arrays: list[np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize("file", YAML_FILES, ids=lambda file: file.stem)
-def test_yaml_states_every_parameter_and_nothing_is_defaulted_in_python(file: Path) -> None:
+def test_yaml_states_every_parameter_and_python_none(file: Path) -> None:
     spec: dict[str, Any] = yaml.safe_load(file.read_text())
     parameters = inspect.signature(resolve(spec["_target_"])).parameters
     assert set(spec) - {"_target_"} == {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}

@@ -66,7 +66,7 @@ def test_a_view_is_coded_as_its_copy() -> None:
 
 
 @given(counts=st.lists(st.lists(st.integers(0, 2**30), min_size=5, max_size=5), min_size=1, max_size=8))
-def test_frequencies_are_whole_and_have_a_power_of_two_as_their_sum(counts: list[list[int]]) -> None:
+def test_frequencies_are_integers_that_sum_to_a_power_of_two(counts: list[list[int]]) -> None:
     """So that in float64 nothing is rounded; also for as many codes as an artifact can have."""
     for before in (np.zeros(5, np.int64), np.array(counts[0])):
         frequencies = frequencies_of(np.array(counts) // 64, before)

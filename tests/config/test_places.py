@@ -62,5 +62,5 @@ def test_runs_take_paths_from_where_the_command_was_given(home, tmp_path, monkey
     assert (config["input"], config["data"]["path"]) == (f"{home}/made", f"{home}/data")
     monkeypatch.chdir(tmp_path)  # elsewhere
     (run,), without = read_runs([Path("my home/done")])
-    assert (set(run.records), without) == ({"train", "quantize", "evaluate", "ttt"}, {})
+    assert (set(run.reports), without) == ({"train", "quantize", "evaluate", "ttt"}, {})
     assert json.loads((home / "done" / "evaluate.json").read_text())["inputs"]["artifact.golf"]["path"].startswith("/")

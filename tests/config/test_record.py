@@ -140,7 +140,7 @@ def test_a_part_can_be_left_out():
     assert composed("ttt=none")["ttt"] == {"_target_": "golf.ttt.strategy.NoTTT"}
 
 
-def test_new_work_computes_in_float32_and_orders_its_data_by_the_seed():
+def test_defaults_use_float32_and_a_seeded_data_order():
     """Where the record is wrong, only experiment=record follows it."""
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         config = plain(compose("config", overrides=["seed=7"]))

@@ -72,7 +72,7 @@ def streams(directory):
     }
 
 
-def test_every_document_comes_back_after_its_bos_the_first_ones_in_validation(data):
+def test_documents_follow_their_bos_and_the_first_validate(data):
     model = SentencePieceProcessor(model_file=str(data / "tokenizer.model"))
     found = {}
     for split, stream in streams(data).items():
@@ -128,7 +128,7 @@ def test_batches_of_other_sizes_make_the_same_bytes(data, documents, tmp_path, m
     assert built(documents, tmp_path / "data") == contents(data)
 
 
-def test_other_inputs_make_another_manifest_though_their_texts_are_the_same(data, documents, tmp_path):
+def test_manifest_depends_on_the_inputs_beyond_their_texts(data, documents, tmp_path):
     (tmp_path / "c.jsonl").write_bytes(documents[2].read_bytes().replace(b'"id": 3', b'"id": 4'))
     other, one = built([*documents[:2], tmp_path / "c.jsonl"], tmp_path / "data"), contents(data)
     assert {name for name in one if one[name] != other[name]} == {"manifest.json"}
@@ -163,7 +163,7 @@ def test_a_batch_is_not_read_before_it_is_wanted():
         assert len(taken) == number + 1
 
 
-def test_the_sample_is_bounded_drawn_from_all_over_and_without_validation(documents, monkeypatch):
+def test_the_sample_is_bounded_spread_and_without_validation(documents, monkeypatch):
     size = sum(file.stat().st_size for file in documents)
     number, everything = module._sample(documents, 7, size)
     assert number == len(TEXTS)
@@ -222,7 +222,7 @@ def test_options_that_do_not_fit_are_named(documents, tmp_path, changes, message
     assert {file.name for file in tmp_path.iterdir()} <= {".data.lock"}
 
 
-def test_inputs_that_cannot_be_read_are_named_and_nothing_is_left(documents, tmp_path, monkeypatch, capsys):
+def test_unreadable_inputs_are_named_and_nothing_is_left(documents, tmp_path, monkeypatch, capsys):
     (tmp_path / "bad.jsonl").write_text('{"text": "fine"}\n{"no": "text"}\n')
     (tmp_path / "bad.txt").write_bytes(b"\xff")
     (tmp_path / "there").mkdir()
@@ -231,7 +231,7 @@ def test_inputs_that_cannot_be_read_are_named_and_nothing_is_left(documents, tmp
         ([tmp_path], "data", f"{tmp_path}: is neither a text (.txt) nor JSON lines (.jsonl)"),
         ([documents[0], documents[0]], "data", f"{documents[0]}: is given twice"),
         ([tmp_path / "bad.jsonl"], "data", f"{tmp_path}/bad.jsonl: line 2: is no JSON object whose"),
-        ([tmp_path / "bad.txt"], "data", f"{tmp_path}/bad.txt: is no text in UTF-8 (byte 0)"),
+        ([tmp_path / "bad.txt"], "data", f"{tmp_path}/bad.txt: is not UTF-8 text (byte 0)"),
         (documents, "there", f"--output={tmp_path}/there exists; delete it, or choose another"),
         (documents, "bad.txt/data", f"--output={tmp_path}/bad.txt/data cannot be written ("),
     ]:

@@ -115,7 +115,7 @@ def test_a_document_that_the_tokenizer_cannot_count_fails(check, tmp_path, lossy
         ("no.txt", None, r"no.txt: cannot be read (No such file or directory)"),
         ("no.bin", None, r"no.bin: cannot be read (No such file or directory)"),
         ("x.bin", b"", "x.bin: ends at byte 0, inside the 1024-byte header of a token shard"),
-        ("x.txt", b"a\xff", "x.txt: is no text in UTF-8 (byte 1); a shard's name ends in .bin"),
+        ("x.txt", b"a\xff", "x.txt: is not UTF-8 text (byte 1); a shard's name ends in .bin"),
         ("x.jsonl", b"", "x.jsonl: there is no document to check"),
         ("x.jsonl", b'{"text": "a"}\nb\n', 'x.jsonl: line 2: is no JSON object whose "text" is a text in UTF-8'),
         ("x.jsonl", b'{"text": "\\ud800"}\n', "x.jsonl: line 1: is no JSON object"),

@@ -29,7 +29,7 @@ def test_it_has_topics_docstrings_and_sources():
     assert any(len(texts) == 2 for texts in modules.values())
 
 
-def test_documents_of_a_family_stand_together_and_topics_are_mixed_with_modules():
+def test_document_families_stay_together_among_mixed_modules():
     families = [document.family for document in DOCUMENTS]
     runs = [family for index, family in enumerate(families) if index == 0 or families[index - 1] != family]
     assert len(runs) == len(set(runs))

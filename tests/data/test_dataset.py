@@ -38,7 +38,7 @@ def dataset(tmp_path, train=(40, 60), val=(25, 10), **changes) -> Dataset:
     ("seq_len", "val_tokens", "length"),
     [(16, None, 33), (17, None, 35), (34, None, 35), (16, 33, 33), (16, 32, 17), (16, 17, 17), (16, 1000, 33)],
 )
-def test_validation_is_the_start_of_all_shards_in_whole_sequences(tmp_path, seq_len, val_tokens, length):
+def test_validation_is_the_start_of_all_shards(tmp_path, seq_len, val_tokens, length):
     stream = dataset(tmp_path, val_tokens=val_tokens).validation(seq_len)
     assert stream.dtype == np.uint16
     assert stream.tolist() == list(range(length))
@@ -84,7 +84,7 @@ def test_one_long_training_shard_is_enough(tmp_path):
 @pytest.mark.parametrize(
     ("name", "at"), [("x_train_000000.bin", 5), ("x_train_000001.bin", 40), ("x_val_000001.bin", 5)]
 )
-def test_a_token_outside_the_vocabulary_is_named_with_its_position(tmp_path, monkeypatch, name, at):
+def test_a_token_outside_the_vocabulary_is_located(tmp_path, monkeypatch, name, at):
     monkeypatch.setattr(shard, "CHUNK_BYTES", 16)
     data = dataset(tmp_path)
     tokens = np.array(read_shard(tmp_path / name))
@@ -159,9 +159,9 @@ def test_paths_are_relative_to_the_working_directory(directory, monkeypatch):
         ({"path": "no/where"}, r"data\.path: there is no directory no/where"),
         ({"tokenizer": "no.model"}, r"data\.tokenizer: there is no file no\.model"),
         ({"train_glob": "a_*.bin"}, r"data\.train_glob: no file in .*/data matches a_\*\.bin"),
-        ({"train_glob": ""}, r"data\.train_glob=: is no pattern of files below data\.path"),
+        ({"train_glob": ""}, r"data\.train_glob=: is not a pattern of files below data\.path"),
         ({"val_glob": "."}, r"data\.val_glob=\.: "),
-        ({"val_glob": "/data/*.bin"}, r"data\.val_glob=/data/\*\.bin: is no pattern of files below data\.path"),
+        ({"val_glob": "/data/*.bin"}, r"data\.val_glob=/data/\*\.bin: is not a pattern of files below data\.path"),
         ({"val_glob": "b_*.bin"}, r"data\.val_glob: no file in .*/data matches b_\*\.bin"),
     ],
 )

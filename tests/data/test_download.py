@@ -233,7 +233,7 @@ def test_a_repository_that_grows_and_changes_is_followed(hub, directory):
     assert read_manifest(directory).source["commit"] == hub.commit
 
 
-def test_what_an_interrupted_download_left_does_not_replace_what_is_right(hub, directory, files):
+def test_leftovers_of_a_download_do_not_replace_good_files(hub, directory, files):
     fetched(directory)
     hub.files |= dict.fromkeys(TRAIN[:2], files[VAL])
     hub.commit = "8" * 40
@@ -306,7 +306,7 @@ def test_a_server_that_never_sends_is_given_up(hub, directory):
     hub.cuts[TRAIN[0]] = [None] * 100
     message = refused(directory)
     assert message.startswith(f"{REPOSITORY}: {TRAIN[0]}: cannot be fetched (Server error '503 ")
-    assert message.endswith("; the same command goes on where it was")
+    assert message.endswith("; the same command continues the download")
 
 
 def test_too_little_room_is_told_before_anything_comes(hub, directory, monkeypatch):

@@ -48,7 +48,7 @@ def refused(directory, **changes) -> str:
     return str(error.value)
 
 
-def test_what_agrees_runs_and_provenance_has_the_manifests_digest(directory, tmp_path):
+def test_matching_data_runs_and_provenance_has_its_digest(directory, tmp_path):
     shards = [f"data.path={directory}", f"data.tokenizer={directory}/tokenizer.model", "data.val_tokens=null"]
     quick = ["stages=[train]", "trainer.steps=1", "tracker=none"]
     results = run(tmp_path / "run", "data=shards", *shards, *quick)

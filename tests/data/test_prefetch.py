@@ -42,7 +42,7 @@ def test_one_is_drawn_while_the_last_is_computed_with():
     assert threading.current_thread() not in asked
 
 
-def test_what_the_loader_raises_is_raised_where_the_batch_is_asked_for():
+def test_loader_errors_are_raised_when_the_batch_is_requested():
     class Broken:
         def rows(self, sequences: int):
             raise OSError("the disk is gone")

@@ -85,7 +85,7 @@ class Losses(Reader):
 
 
 @given(st.integers(1, 12), st.data())
-def test_every_target_is_scored_once_and_none_is_handed_out_before(seq_len, data):
+def test_targets_are_scored_once_and_not_handed_out_before(seq_len, data):
     num_targets, stride = data.draw(st.integers(seq_len + 1, 120)), data.draw(st.integers(1, seq_len))
     stream = stream_of(num_targets)
     reader = Losses(stream)
@@ -100,7 +100,7 @@ def test_every_target_is_scored_once_and_none_is_handed_out_before(seq_len, data
             ids, targets = ledger.sequences(np.array([start]), length)
             assert ids.shape == targets.shape == (1, length)
         else:
-            with pytest.raises(IllegalScore, match=r"condition 3, .*and only \d+ targets are scored"):
+            with pytest.raises(IllegalScore, match=r"condition 3, .*but only \d+ targets are scored"):
                 ledger.sequences(np.array([0, start]), length)
     assert reader.seen == list(range(num_targets))
     whole = Reader(10_000, torch.float32)
@@ -192,16 +192,16 @@ def train_before_the_stream(model, ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("do", "told"),
     [
-        (train_first, "condition 3, score before update: the target at 16 is asked for"),
+        (train_first, "condition 3, score before update: training asks for the target at 16"),
         (score_twice, "condition 4, one pass from left to right: the target at 8 is scored twice"),
         (start_again, r"condition 4, .*: the target at 0 is scored twice"),
         (skip, r"condition 4, .*: the targets from 16 are skipped"),
         (score_less, r"condition 4, .*: the targets from 20 are skipped"),
         (score_what_no_window_reads, r"condition 4, .*8 tokens from 12 cannot score the targets from 16 to 20"),
         (score_beyond, r"condition 4, .*100 tokens from 16 cannot score the targets from 16 to 50 of 50"),
-        (train_on_several, "condition 3, score before update: the target at 16 is asked for"),
-        (train_where_an_end_wraps_around, "condition 3, score before update: the target at 16 is asked for"),
-        (train_before_the_stream, r"condition 4, .*: a sequence from -1 lies before the stream"),
+        (train_on_several, "condition 3, score before update: training asks for the target at 16"),
+        (train_where_an_end_wraps_around, "condition 3, score before update: training asks for the target at 16"),
+        (train_before_the_stream, r"condition 4, .*: a sequence starts at -1, before the stream"),
     ],
 )
 def test_a_cheat_is_caught_at_once(do, told):

@@ -37,7 +37,7 @@ def test_every_target_is_scored_once_and_in_order(size):
 
 
 @given(sizes)
-def test_windows_start_every_stride_as_long_as_there_is_a_target_left(size):
+def test_windows_start_every_stride_while_targets_are_left(size):
     """Spec: Evaluation, word for word; and what a window reads is all it scores."""
     num_targets, seq_len, stride = size
     windows = sliding_windows(num_targets, seq_len, stride)

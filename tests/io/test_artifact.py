@@ -187,8 +187,8 @@ SCALE = torch.ones(2).half()
         (Quantized(MATRIX, torch.ones(3).half(), 6), "scale"),
         (Quantized(MATRIX, SCALE.float(), 6), "float16"),
         (Quantized(MATRIX, SCALE * float("nan"), 6), "not finite"),
-        (Quantized(MATRIX + 32, SCALE, 6), "beyond 6 bits"),
-        (Quantized(MATRIX - 33, SCALE, 6), "beyond 6 bits"),
+        (Quantized(MATRIX + 32, SCALE, 6), "exceed 6 bits"),
+        (Quantized(MATRIX - 33, SCALE, 6), "exceed 6 bits"),
         (Quantized(MATRIX, SCALE, 0), "1 to 8"),
         (Quantized(MATRIX, SCALE, 9), "1 to 8"),
         (torch.zeros(*[1] * 9).half(), "shape"),
@@ -236,7 +236,7 @@ class Wider(Reverse):
 """
 
 
-def test_a_codec_of_ones_own_is_built_from_ones_own_configuration(
+def test_a_custom_codec_is_built_from_its_configuration(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own_codec_module.py").write_text(OWN_CODEC)
@@ -254,9 +254,9 @@ def test_a_codec_of_ones_own_is_built_from_ones_own_configuration(
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"), [("Lossy", "does not give back"), ("Longer", "decodes to"), ("Wider", "decodes to")]
+    ("name", "problem"), [("Lossy", "is not lossless"), ("Longer", "decodes to"), ("Wider", "decodes to")]
 )
-def test_a_codec_that_does_not_give_back_its_input_is_refused_when_writing(
+def test_a_lossy_codec_is_refused_when_writing(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, problem: str
 ) -> None:
     (tmp_path / "lossy_codec_module.py").write_text(OWN_CODEC)
@@ -462,7 +462,7 @@ def test_an_index_that_makes_no_sense(path: Path, index: Any, error: type[Artifa
 
 
 def test_values_that_no_quantizer_writes(path: Path) -> None:
-    with pytest.raises(ContentError, match=r"'matrix'.*beyond 6 bits"):
+    with pytest.raises(ContentError, match=r"'matrix'.*exceed 6 bits"):
         forge(path, codes=b"\x20" + CODES[1:])
     for half in (b"\x00\x7c", b"\x00\xfc", b"\x01\x7e"):  # inf, -inf, NaN
         with pytest.raises(ContentError, match=r"'vector'.*finite") as caught:

@@ -208,7 +208,7 @@ def test_a_checkpoint_cut_short_anywhere(tmp_path: Path) -> None:
 def test_a_checkpoint_of_other_values(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = tmp_path / "checkpoint.pt"
     torch.save(checkpoint(**changes), path)
-    with pytest.raises(UserError, match="is no checkpoint of this program"):
+    with pytest.raises(UserError, match="is not a checkpoint of golf"):
         read_checkpoint(path, "cpu")
 
 

@@ -127,7 +127,7 @@ def test_training_does_not_depend_on_the_number_of_ranks(trained, tmp_path):
     assert_trained_alike(tmp_path, trained, steps=5)
 
 
-def test_training_for_longer_does_not_depend_on_it_without_the_rounding_of_bfloat16(tmp_path):
+def test_longer_float32_training_does_not_depend_on_ranks(tmp_path):
     settings = ("stages=[train]", *FOUR_PARTS, "trainer.steps=30", "optimizer.ns_dtype=float32")
     run(tmp_path / "one", *FEW, *settings)
     done = golf(tmp_path, TWO, "hydra.run.dir=two", *settings)
@@ -135,7 +135,7 @@ def test_training_for_longer_does_not_depend_on_it_without_the_rounding_of_bfloa
     assert_trained_alike(tmp_path / "one", tmp_path / "two", steps=30)
 
 
-def test_quantization_and_scores_do_not_depend_on_the_number_of_ranks(trained, tmp_path):
+def test_quantization_and_scores_do_not_depend_on_ranks(trained, tmp_path):
     one = run(tmp_path, *FEW, "stages=[quantize,evaluate]", f"input={trained}", "quantizer.fit_bytes=true")
     two = json.loads((trained / "results.json").read_text())
     for score in ("quantized", "sliding", "ttt"):
@@ -177,7 +177,7 @@ def test_two_launchers_make_one_job(tmp_path):
 # Failures
 
 
-def test_a_mistake_that_one_rank_finds_is_one_line_and_leaves_nothing(tmp_path):
+def test_a_mistake_found_by_one_rank_is_one_line(tmp_path):
     three = ("launch.nproc_per_node=3", "trainer.micro_batches=3", "trainer.batch_tokens=384")
     done = golf(tmp_path, *three, "data.order=record")
     assert re.fullmatch(r"golf: error: .*\n", done.stderr), done.stderr
@@ -224,7 +224,7 @@ def test_a_worker_that_dies_ends_the_job_with_its_error(own, trained, tmp_path, 
     assert re.fullmatch(message, done.stderr), done.stderr
 
 
-def test_numbers_that_are_not_finite_are_one_line_with_an_exit_code_of_their_own(tmp_path):
+def test_non_finite_numbers_are_one_line_with_their_exit_code(tmp_path):
     done = golf(
         tmp_path, TWO, "stages=[train]", "optimizer.embed_lr=1e38", "trainer.log_every=100", "hydra.run.dir=run"
     )
@@ -313,7 +313,7 @@ def test_under_torchrun_rank_0_composes(under_torchrun):
     assert printed.count("TTT") == 1
 
 
-MICRO = "trainer.micro_batches=1 cannot be dealt evenly to 2 processes; set trainer.micro_batches=2\n"
+MICRO = "trainer.micro_batches=1 cannot be divided evenly among 2 processes; set trainer.micro_batches=2\n"
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,7 @@ def test_embedding_of_another_width(embedding_dim):
         assert parameter.grad.any(), name
 
 
-def test_projections_of_another_width_are_initialised_like_matrices():
+def test_wider_projections_are_initialised_like_matrices():
     model = gpt(model_dim=128, embedding_dim=64)
     embed, head = model.embed_proj.weight.detach(), model.head_proj.weight.detach()
     torch.testing.assert_close(embed.T @ embed, torch.eye(64), rtol=0, atol=0.02)

@@ -192,7 +192,9 @@ def test_gptq_calibrates_on_the_first_sequences(model):
 def test_a_layer_that_meets_no_calibration_data_is_named(layer):
     model = build(config("gptq")["model"])
     model.unused = layer
-    with pytest.raises(UserError, match=r"^unused\.weight: met no calibration data.* quantizer\.min_elements=2048$"):
+    with pytest.raises(
+        UserError, match=r"^unused\.weight: received no calibration data.* quantizer\.min_elements=2048$"
+    ):
         quantize(model, "gptq")
     assert "unused.weight" not in coded(quantize(model, "gptq", min_elements=2048))
     assert "unused.weight" in coded(quantize(model, "rtn"))

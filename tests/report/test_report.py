@@ -199,7 +199,7 @@ def test_runs_without_a_score_are_named(copy, capsys, tmp_path):
     (copy / "score_first-42" / "ttt.json").unlink()
     (copy / "score_first-1337" / "results.json").unlink()
     _, printed = written([copy], tmp_path, capsys)
-    assert "the record of ttt, which made its score, is gone" in printed
+    assert "the report of ttt, which made its score, is gone" in printed
 
 
 def test_a_seed_that_ran_twice(sweep, copy, tmp_path, capsys):
@@ -238,7 +238,7 @@ def test_differences_are_logged_to_wandb_on_request(copy, sweep, tmp_path, capsy
     ("arguments", "problem"),
     [
         ({"reference": "ttt=nine"}, "--reference: no such variant|ttt=none"),
-        ({"baseline": "nowhere.json"}, r"nowhere\.json: is no baseline"),
+        ({"baseline": "nowhere.json"}, r"nowhere\.json: is not a baseline"),
         ({"wandb": True}, r"^--wandb: .* was not tracked by W&B; run it with tracker=wandb"),
     ],
 )

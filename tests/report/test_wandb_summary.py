@@ -36,7 +36,7 @@ def table(directory: Path, run_summary: dict, name: str) -> dict:
     return json.loads(path.read_text())
 
 
-def test_one_run_in_the_sweeps_group_holds_a_table_for_each_metric(tmp_path, wandb_home):
+def test_one_run_of_the_sweep_group_holds_a_table_per_metric(tmp_path, wandb_home):
     report(tmp_path)
     (run,) = runs(tmp_path)
     assert (run.project, run.group, run.job_type, run.exit_code) == ("golf", GROUP, "report", 0)

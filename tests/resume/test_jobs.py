@@ -106,7 +106,7 @@ def test_off(tmp_path):
     assert told(tmp_path, "saved") == []
 
 
-def test_what_is_resumed_does_not_depend_on_how_often_it_is_saved(tmp_path):
+def test_resuming_does_not_depend_on_the_saving_interval(tmp_path):
     """Nor does the stage's key."""
     settings = (*QUICK, "stages=[train]")
     cut_after(TrainingState, 2, tmp_path, *settings, "resume.every_seconds=0")

@@ -278,7 +278,7 @@ def time(monkeypatch) -> SimpleNamespace:
     return time
 
 
-def test_the_budget_counts_the_seconds_of_all_processes_and_those_of_saving(tmp_path, time, monkeypatch):
+def test_budget_counts_all_processes_and_saving(tmp_path, time, monkeypatch):
     """Ten seconds, one for each step and one for each snapshot."""
     write = snapshots._write
 
@@ -376,7 +376,7 @@ def test_one_is_read_without_executing_it(tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_snapshot_that_cannot_be_written_is_said_and_ends_nothing(tmp_path):
+def test_failing_to_write_a_snapshot_warns_and_ends_nothing(tmp_path):
     (tmp_path / "resume").write_text("a file where the folder should be")
     training = Training(tmp_path).run()
     assert training.heard.names().count("not_saved") == 8

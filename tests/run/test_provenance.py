@@ -73,9 +73,7 @@ def test_config_digest_is_of_the_values_alone() -> None:
     assert digest != config_digest({"a": 1.5, "b": {"c": [1, 2]}})
 
 
-def test_code_digest_is_the_same_from_a_checkout_and_from_a_wheel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_digest_is_the_same_in_a_checkout_and_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = code_digest()
     for name, conf in (("checkout", "conf"), ("wheel", "golf/conf")):
         monkeypatch.setattr("golf.paths.PACKAGE", copied(tmp_path / name, conf))
@@ -104,7 +102,7 @@ def test_git_state_of_a_clean_and_a_changed_checkout(checkout: Path) -> None:
     assert git_state(checkout) == {"commit": commit, "dirty": True}
 
 
-def test_what_the_commands_leave_in_a_checkout_does_not_change_it(checkout: Path) -> None:
+def test_files_left_by_commands_do_not_change_the_digest(checkout: Path) -> None:
     for path in ("submission/README.md", "submission-runs/train_seed42.log", "report/report.html", "multirun/a/b"):
         (checkout / path).parent.mkdir(parents=True, exist_ok=True)
         (checkout / path).write_text("")
@@ -122,7 +120,7 @@ def test_git_state_is_none_inside_somebody_elses_repository(checkout: Path) -> N
     assert git_state(site_packages) is None
 
 
-def test_git_state_ignores_the_repository_of_the_working_directory(
+def test_git_state_ignores_the_working_directorys_repository(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = git(checkout, "rev-parse", "HEAD").strip()

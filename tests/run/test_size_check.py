@@ -139,7 +139,7 @@ def tiny(tmp_path_factory) -> Path:
 
 
 def small(directory: Path, tiny: Path, *overrides: str) -> dict:
-    """The record of the quantize stage."""
+    """The report of the quantize stage."""
     run(directory, "stages=[quantize]", f"input={tiny}", "data.val_tokens=130", *overrides)
     return json.loads((directory / "quantize.json").read_text())
 

@@ -96,7 +96,7 @@ def test_a_log_of_another_seed(copy):
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"")])
 def test_an_artifact_that_is_not_the_logs(copy, spoil):
     spoil(copy / "submission-runs" / "seed42" / "artifact.golf")
-    with pytest.raises(UserError, match=r"seed42/artifact\.golf: is not the artifact that .* tells of"):
+    with pytest.raises(UserError, match=r"seed42/artifact\.golf: is not the artifact of .*log"):
         handed_in(copy)
 
 
@@ -115,7 +115,7 @@ def test_where_nothing_can_be_handed_in(copy):
     sweep, out = copy / "sweep", copy / "submission"
     with pytest.raises(UserError, match="no directory of runs is given"):
         submit([], ABOUT, out, copy / "logs")
-    with pytest.raises(UserError, match="submission: the script leaves more there than is handed in"):
+    with pytest.raises(UserError, match="submission: must differ from --output"):
         submit([sweep], ABOUT, out, out)
     out.write_text("")
     with pytest.raises(UserError, match="submission: is a file"):
@@ -216,9 +216,9 @@ def test_a_seed_twice(copy):
 
 def test_what_is_said_of_it():
     assert read_about([*ABOUT, "blurb=a=b"]).blurb == "a=b"
-    with pytest.raises(UserError, match="author, github_id, name: not said; add author=…"):
+    with pytest.raises(UserError, match="author, github_id, name: missing; add author=…"):
         read_about([])
-    with pytest.raises(UserError, match="name: not said; add name=…"):
+    with pytest.raises(UserError, match="name: missing; add name=…"):
         read_about([*ABOUT, "name="])
     with pytest.raises(UserError, match="autor: no such key; did you mean author"):
         read_about([*ABOUT, "autor=x"])

@@ -97,7 +97,7 @@ def test_a_launcher_that_counts_gpus_gets_their_number(four, monkeypatch, allowe
     assert (gpus.at_most(1), gpus.at_most(8)) == (min(1, count), count)
 
 
-def test_a_launcher_that_counts_gpus_cannot_have_others_than_the_first(four, monkeypatch):
+def test_a_launcher_that_counts_gpus_needs_the_first_ones(four, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
     assert gpus.at_most(8) == 2
     with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES=2,3: this launcher takes GPUs from 0 on"):

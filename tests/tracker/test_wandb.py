@@ -134,7 +134,7 @@ def test_without_a_key_one_line_says_how_to_upload(recorded):
     assert recorded.last_line.endswith(shlex.join(["wandb", "sync", *folders]))
 
 
-def test_nothing_is_asked_and_nothing_lies_outside_the_run_directory(tmp_path):
+def test_no_prompt_and_no_file_outside_the_run_directory(tmp_path):
     """Without a key; a process of its own on a terminal of its own, where a question would wait for an answer."""
     home, directory = tmp_path / "home", tmp_path / "run"
     home.mkdir()
@@ -278,7 +278,7 @@ def test_a_server_that_dies_in_mid_run_and_what_it_did_not_take(tmp_path, monkey
     assert "UpsertBucket" in server.asked
     (folder,) = (tmp_path / "run").glob("wandb/run-*")
     command = shlex.join(["wandb", "sync", str(folder)])
-    assert warnings(caplog) == [f"W&B has not taken everything within 1 s; to upload: {command}"]
+    assert warnings(caplog) == [f"W&B has not received everything within 1 s; to upload: {command}"]
     (run,) = runs(tmp_path / "run")
     assert run.curve("train/step", "train/loss") == [(step, 1 / step) for step in range(1, 101)]
     assert (run.summary["val_bpb"], run.exit_code) == (1.25, 0)

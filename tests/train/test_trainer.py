@@ -190,7 +190,7 @@ def test_a_warmed_up_model_starts_without_recurrence_again():
 # Budget
 
 
-def test_budget_ends_training_after_the_first_step_that_reaches_it(time):
+def test_budget_ends_training_after_the_step_that_reaches_it(time):
     optimizer = Recorder(gpt(), lr=0.01, time=time, seconds=2.0)
     trained = run(optimizer, steps=100, budget_seconds=10.0, reserve_seconds=3.0, warmdown=1.0)
     assert (trained.steps, trained.tokens, trained.seconds) == (4, 4 * 64, 8.0)  # 7 s are passed at 8 s
@@ -282,12 +282,12 @@ def test_curve_points():
 # Errors
 
 
-def test_the_first_step_that_is_not_finite_is_named_between_curve_points_too():
+def test_first_non_finite_step_is_named_between_curve_points():
     with pytest.raises(Diverged, match=r"training step 2: the weight \S+ before it is not finite, the loss is nan"):
         run(Recorder(gpt(), lr=math.inf), steps=10, log_every=100)
 
 
-def test_a_gradient_that_is_not_finite_is_named_and_nothing_is_made_of_it():
+def test_a_non_finite_gradient_is_named_and_not_applied():
     model = gpt()
     weight = model.blocks[1].mlp.fc.weight
     weight.register_hook(lambda gradient: gradient / 0)

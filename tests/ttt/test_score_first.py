@@ -150,7 +150,7 @@ def sequences(chunk: int, chunk_tokens: int) -> list[list[int]]:
 @pytest.mark.parametrize(
     ("chunk_tokens", "batch_seqs", "epochs"), [(128, 32, 1), (128, 3, 2), (128, 1, 1), (150, 4, 3), (128, 4, 0)]
 )
-def test_whole_sequences_in_order_for_each_epoch_but_the_last_chunk(chunk_tokens, batch_seqs, epochs):
+def test_trains_on_whole_sequences_in_order_except_last_chunk(chunk_tokens, batch_seqs, epochs):
     expected = []
     for chunk in range(math.ceil(600 / chunk_tokens) - 1):
         rows = sequences(chunk, chunk_tokens)

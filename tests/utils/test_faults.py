@@ -69,7 +69,7 @@ def told(directory: Path, *overrides: str) -> str:
         (1024 + 2 * 5, (320).to_bytes(2, "little"), "token 320 at position 5 is not in the vocabulary of 320"),
     ],
 )
-def test_a_bad_shard_is_named_with_its_position_before_anything_is_written(tmp_path, data, at, value, message):
+def test_a_bad_shard_is_located_before_anything_is_written(tmp_path, data, at, value, message):
     shard = data / "corpus_train_000001.bin"
     content = bytearray(shard.read_bytes())
     content[at : at + len(value)] = value
@@ -97,7 +97,7 @@ def rewritten(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [cut_short, replaced, rewritten, Path.unlink])
 @pytest.mark.parametrize("name", ["corpus_train_000000.bin", "corpus_val_000000.bin"])
-def test_data_that_change_end_the_run_and_nothing_is_made_of_them(tmp_path, data, monkeypatch, name, change):
+def test_data_changing_during_a_run_ends_it_without_output(tmp_path, data, monkeypatch, name, change):
     monkeypatch.setattr(faults, "happens", lambda: change(data / name))
     cache = ("cache=on", f"cache.directory={tmp_path / 'cache'}")
     line = told(tmp_path / "run", *of(data), *TRAIN, *cache)
@@ -187,7 +187,7 @@ def size_limit() -> Iterator[Callable[[int], None]]:
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "job.log"])
-def test_a_file_that_cannot_grow_is_named_and_half_a_line_is_not_read(tmp_path, monkeypatch, size_limit, name):
+def test_a_file_that_cannot_grow_is_named_and_loses_half_a_line(tmp_path, monkeypatch, size_limit, name):
     file = tmp_path / "run" / name
 
     def grow_no_more() -> None:
@@ -223,7 +223,7 @@ echo "ended $?"; ls -A run
 """
 
 
-def test_a_small_disk_and_then_a_larger_one_with_a_small_one_for_the_cache(tmp_path):
+def test_small_disk_then_larger_disk_with_a_small_cache(tmp_path):
     for name in ("run", "cache"):
         (tmp_path / name).mkdir()
     golf = [sys.executable, "-m", "golf", "experiment=tiny", "stages=[train]", "trainer.steps=1", "hydra.run.dir=run"]

@@ -122,7 +122,7 @@ def test_a_sweep_does_not_go_on_where_another_does(tmp_path, holder, monkeypatch
         pass
 
 
-def test_an_empty_directory_goes_with_the_lock_of_a_process_that_was_killed_and_no_other(tmp_path):
+def test_only_empty_or_killed_directories_are_removed(tmp_path):
     for name, files in {"empty": [], "killed": [run_lock.FILE], "used": [run_lock.FILE, "config.yaml"]}.items():
         (tmp_path / name).mkdir()
         for file in files:

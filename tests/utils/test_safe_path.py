@@ -21,7 +21,7 @@ PLANTED = ("pathlib", "json", "yaml", "torch", "numpy", "rich", "hydra", "triton
 EVIL = "open({!r}, 'a').write(__name__ + ' ')\nraise SystemExit('planted')\n"
 # A mistake that the workers find.
 WORKERS = ("experiment=tiny", "cache=off", "compute.device=cpu", "trainer.micro_batches=1", "launch.nproc_per_node=2")
-TOLD = "golf: error: trainer.micro_batches=1 cannot be dealt evenly to 2 processes; set trainer.micro_batches=2\n"
+TOLD = "golf: error: trainer.micro_batches=1 cannot be divided evenly among 2 processes; set trainer.micro_batches=2\n"
 BUILD = ("build", "text.jsonl", "--output=data", "--vocab=280", "--val-documents=1", "--workers=2")
 
 

@@ -229,7 +229,7 @@ def test_a_bit_of_the_artifact(folder, data):
     path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
     try:
         seal(folder)
-        assert "no log is of a run that made it" in failed(folder, ["artifact.golf"])["artifact.golf"]
+        assert "no log belongs to a run that made it" in failed(folder, ["artifact.golf"])["artifact.golf"]
         forge(folder, LOG, hashlib.sha256(content).hexdigest(), hashlib.sha256(path.read_bytes()).hexdigest())
         assert "artifact.golf" in failed(folder, ["artifact.golf"])
     finally:
@@ -255,7 +255,7 @@ def compressed(text: str) -> bytes:
     [
         (lambda script, text: script + b"open('ran', 'w')\n", "does more than to extract itself"),
         (lambda script, text: b"open('ran', 'w')\n" + script, "does more than to extract itself"),
-        (lambda script, text: self_extracting(text + "open('ran', 'w')\n"), "does more than to load its modules"),
+        (lambda script, text: self_extracting(text + "open('ran', 'w')\n"), "does more than load and run its modules"),
         (lambda script, text: self_extracting("open('ran', 'w')\n" + text), "holds no modules and configuration"),
         (lambda script, text: self_extracting(text.replace("C={", "C=[open('ran', 'w')] and {")), "holds no modules"),
         (lambda script, text: self_extracting("M=" + "[" * 10**5 + "\nC=1\n"), "holds no modules"),

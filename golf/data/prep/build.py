@@ -53,7 +53,7 @@ class Options:
 def build(inputs: Sequence[Path], output: Path, options: Options, events: Listener) -> None:
     """Write tokenizer, shards and manifest of the documents in `inputs` into the new directory `output`.
 
-    Raises UserError if the inputs cannot be read, are too few or hold what tokens cannot say, or if `output` is there.
+    Raises UserError if the inputs cannot be read, are too few or cannot be encoded, or if `output` exists.
     """
     for file in inputs:
         require(file.suffix in SUFFIXES, f"{file}: is neither a text (.txt) nor JSON lines (.jsonl)")
@@ -96,7 +96,7 @@ def _build(inputs: Sequence[Path], directory: Path, options: Options, events: Li
 
 
 def _source(inputs: Sequence[Path]) -> dict[str, Any]:
-    """How much text there is, and the digest of the list of its files' digests and names."""
+    """The size of the text, and the digest of the list of its files' digests and names."""
     listing = "".join(f"{sha256(file)} {file.name}\n" for file in inputs)
     size = sum(file.stat().st_size for file in inputs)
     return {"files": len(inputs), "bytes": size, "sha256": hashlib.sha256(os.fsencode(listing)).hexdigest()}
@@ -117,7 +117,7 @@ def _sample(inputs: Sequence[Path], val_documents: int, size: int) -> tuple[int,
 
 
 def _draw(number: int) -> float:
-    """From 0 to 1, the same for the same number."""
+    """A pseudorandom number from 0 to 1, a function of the argument."""
     return int.from_bytes(hashlib.sha256(b"%d" % number).digest()[:8], "big") / 2**64
 
 

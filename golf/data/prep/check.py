@@ -1,4 +1,4 @@
-"""The byte accounts of files: of documents, or of token shards without their source text."""
+"""The byte accounts of documents, or of token shards without their source text."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Real text that is on every machine: the running interpreter's own standard library.
+"""Real text that every machine has: the running interpreter's standard library.
 
 Three kinds of document: a topic of Python's reference manual (pydoc's), the docstrings of a module, and the source of
 a module without its docstrings. Topics and modules are the *families* that a split keeps whole. Nothing is imported
@@ -42,7 +42,7 @@ def documents(corpus_bytes: int) -> list[Document]:
     """Whole families of at most `corpus_bytes` bytes of UTF-8 in all: topics first, then a fair sample of modules.
 
     They are in an order that mixes topics and modules and is the same on every machine with the same library; the
-    documents of one family stand together.
+    documents of one family are adjacent.
     """
     chosen: list[Document] = []
     seen: set[str] = set()
@@ -57,7 +57,7 @@ def documents(corpus_bytes: int) -> list[Document]:
 
 
 def split(documents: list[Document], val_fraction: float) -> tuple[list[Document], list[Document]]:
-    """Training and validation documents. A family's own name decides, so no change of the corpus moves it across."""
+    """Training and validation documents. Depends on a family's name only, so changes of the corpus never move it."""
     train: list[Document] = []
     val: list[Document] = []
     for document in documents:
@@ -71,7 +71,7 @@ def _rank(name: str) -> bytes:
 
 
 def _families() -> Iterator[tuple[str, list[str]]]:
-    """Name and texts, read one by one: most corpora need but a part of the library."""
+    """Names and texts, read lazily: most corpora need only a part of the library."""
     topics, modules = _topics(), _modules()
     for name in sorted(topics, key=_rank):
         yield f"topic {name}", [topics[name]]
@@ -138,7 +138,7 @@ def _without_nodes(source: str, nodes: list[ast.stmt]) -> str:
 
 
 def _clean(text: str) -> str:
-    """What a tokenizer can give back: no lone surrogates, and no "▁", which is a space to it."""
+    """The text without lone surrogates and "▁" (a space to the tokenizer), which would not survive tokenization."""
     return text.strip().encode(errors="ignore").decode().replace("▁", "_")
 
 

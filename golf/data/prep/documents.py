@@ -8,7 +8,7 @@ from golf.errors import UserError
 
 
 def read_documents(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    """Name, for messages, and text of each. Raises UserError for what cannot be read."""
+    """Yields the name, for messages, and the text of each. Raises UserError for an unreadable file."""
     for file in files:
         try:
             if file.suffix == ".jsonl":
@@ -20,7 +20,7 @@ def read_documents(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError as error:
-            raise UserError(f"{file}: is no text in UTF-8 (byte {error.start}); a shard's name ends in .bin") from error
+            raise UserError(f"{file}: is not UTF-8 text (byte {error.start}); a shard's name ends in .bin") from error
 
 
 def _text(line: bytes, name: str) -> str:

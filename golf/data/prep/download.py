@@ -1,7 +1,7 @@
-"""Brings a published data set to this machine: tokenizer, validation shards, and as many training shards as wanted.
+"""Downloads a published data set: tokenizer, validation shards, and the requested number of training shards.
 
-All is fetched into a folder of its own in the directory, verified there, and moved to its place when all of it has
-come, after the manifest: so no run ever takes a part of the data for the whole.
+Everything is fetched into a staging folder in the directory and verified there; once complete, the manifest and then
+the files are moved into place, so that no run mistakes a part of the data for the whole.
 """
 
 import shutil
@@ -32,7 +32,7 @@ STATED = {f"{what}_{split}" for what in ("files", "tokens") for split in SPLITS}
 
 @dataclass(frozen=True)
 class Source:
-    """What golf/data/download.yaml says of a data set."""
+    """A data set's entry in download.yaml."""
 
     repository: str
     revision: str
@@ -43,7 +43,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Plan:
-    """The files to have in the end, and the tokens of a split where the repository's manifest states them."""
+    """The files of the finished data set, and the tokens of a split if the repository's manifest states them."""
 
     tokenizer: Remote
     train: list[Remote]
@@ -56,8 +56,8 @@ class Plan:
 
 
 def download(name: str, directory: Path, shards: int | None, events: Listener) -> None:
-    """Have the data set `name` of golf/data/download.yaml in `directory`, with its first `shards` training shards
-    (None: all). What is there and right stays. Of several processes, one works and the others wait.
+    """Complete the data set `name` of download.yaml in `directory`, with its first `shards` training shards (None:
+    all). Correct files are kept. Of several processes, one works and the others wait.
 
     Raises UserError if it is unknown, cannot be fetched or written, or `directory` has files that do not belong to it.
     """
@@ -71,7 +71,7 @@ def download(name: str, directory: Path, shards: int | None, events: Listener) -
                 events.event("waiting for another download", directory=str(directory), seconds=PATIENCE)
                 stack.enter_context(claimed(directory.absolute().parent, directory.absolute().name))
             directory.mkdir(exist_ok=True)
-            stack.callback(_remove_if_empty, directory)  # where nothing came, nothing is left to be taken for data
+            stack.callback(_remove_if_empty, directory)  # a failed download leaves no empty directory
             stack.callback(_remove_if_empty, directory / STAGING)
             _download(source, directory, shards, events)
     except OSError as error:
@@ -124,7 +124,7 @@ def _plan(source: Source, repository: Repository, staging: Path, shards: int | N
 
 
 def _stated(source: Source, repository: Repository, staging: Path) -> dict[str, int]:
-    """How many files and tokens each split has by the repository's manifest; nothing where it does not say."""
+    """The number of files and tokens of each split by the repository's manifest; empty if it does not state them."""
     if source.manifest is None:
         return {}
     path = staging / Path(source.manifest).name
@@ -143,7 +143,7 @@ def _stated(source: Source, repository: Repository, staging: Path) -> dict[str, 
 
 
 def _require_nothing_else(plan: Plan, directory: Path) -> None:
-    """A shard that does not belong would be trained on all the same."""
+    """Raise UserError for foreign shards, which would be trained on."""
     wanted = {file.name for file in plan.files}
     found = sorted(path for split in SPLITS for path in directory.glob(f"*_{split}_*.bin") if path.name not in wanted)
     if found:
@@ -161,7 +161,7 @@ def _require_room(plan: Plan, directory: Path) -> None:
 
 
 def _fetch(files: Sequence[Remote], repository: Repository, directory: Path, events: Listener) -> dict[str, str]:
-    """SHA-256 of each file by name, once it lies verified in its place or in the staging folder."""
+    """SHA-256 of each file by name, once it is verified in its place or in the staging folder."""
     stop = Event()
 
     def have(remote: Remote) -> str:
@@ -181,7 +181,7 @@ def _fetch(files: Sequence[Remote], repository: Repository, directory: Path, eve
                 arrived = sum(file.size if job.done() else _arrived(file, directory) for job, file in working.items())
                 events.progress("download MB", arrived // MEGABYTE, total, files=len(files) - len(pending))
                 for job in done:
-                    job.result()  # raises what went wrong
+                    job.result()  # raises the job's error
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -190,14 +190,14 @@ def _fetch(files: Sequence[Remote], repository: Repository, directory: Path, eve
 
 
 def _arrived(file: Remote, directory: Path) -> int:
-    """How many of its bytes are here, right or wrong."""
+    """The number of its bytes on this machine, verified or not."""
     staged = directory / STAGING / file.name
     sizes = [path.stat().st_size for path in (directory / file.name, staged, file.partial(staged)) if path.exists()]
     return min(file.size, max(sizes, default=0))
 
 
 def _manifest(plan: Plan, digests: Mapping[str, str], directory: Path, origin: dict[str, Any]) -> Manifest:
-    """Raises UserError if a file is not what its name says, or the tokens are not as many as the repository states."""
+    """Raises UserError if a file is not of its kind, or the number of tokens is not the one the repository states."""
 
     def local(file: Remote) -> Path:
         staged = directory / STAGING / file.name

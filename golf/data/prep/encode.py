@@ -1,4 +1,4 @@
-"""Documents to tokens, in order, by any number of processes: what a process is given and gives back is bounded."""
+"""Encodes documents to tokens, in order, by any number of processes, with bounded memory."""
 
 import os
 from collections import deque
@@ -17,7 +17,7 @@ from golf.errors import UserError
 from golf.utils.parent import die_with_parent
 
 BATCH_CHARACTERS = 2**20  # about, of documents that are encoded together: one can be longer
-AHEAD = 3  # batches for each process: one in work, one that waits, one that is done
+AHEAD = 3  # batches for each process: one running, one waiting, one done
 
 Documents = list[tuple[str, str]]  # name, for messages, and text
 Given = TypeVar("Given")
@@ -25,7 +25,7 @@ Done = TypeVar("Done")
 
 
 class Encoder:
-    """A SentencePiece model file and what is done with it."""
+    """Encodes with a SentencePiece model file."""
 
     def __init__(self, path: Path):
         self._model = read_model(path)
@@ -34,7 +34,7 @@ class Encoder:
     def encode(self, documents: Documents) -> np.ndarray:
         """The tokens (n,) uint16 of all documents, a BOS before each.
 
-        Raises UserError, which names the document, if decoding does not give back the text as the model normalises it.
+        Raises UserError, naming the document, if decoding does not return the text as the model normalises it.
         """
         tokens: list[int] = []
         for name, text in documents:
@@ -51,8 +51,8 @@ class Encoder:
 
 @contextmanager
 def encoding(path: Path, workers: int) -> Iterator[Callable[[Iterable[tuple[str, str]]], Iterator[np.ndarray]]]:
-    """A function from documents to the tokens of one batch of them after the other; the first process is this one's
-    if there is but one. Raises UserError if a process is killed."""
+    """Yields a function that maps documents to the tokens of their batches, in order. A single worker runs in this
+    process. Raises UserError if a process is killed."""
     if workers == 1:
         encoder = Encoder(path)
         yield lambda documents: map(encoder.encode, batches(documents))
@@ -85,7 +85,7 @@ def batches(documents: Iterable[tuple[str, str]]) -> Iterator[Documents]:
 def in_order(
     pool: ProcessPoolExecutor, work: Callable[[Given], Done], given: Iterable[Given], ahead: int
 ) -> Iterator[Done]:
-    """What `work` makes of each, in order; never are more than `ahead` taken that have not been handed back."""
+    """The results of `work`, in order; at most `ahead` items are in flight."""
     waiting: deque[Future[Done]] = deque()
     for one in given:
         waiting.append(pool.submit(work, one))

@@ -1,7 +1,7 @@
-"""A dataset repository of the Hugging Face Hub: which files it has, and one of them, fetched and verified.
+"""Lists, downloads and verifies files of a dataset repository on the Hugging Face Hub.
 
-huggingface_hub's `hf_hub_download` starts a file anew after it was killed, and its `http_get`, below that, goes on from
-any byte: so this is what is called. All of it goes to the Hub, or to the address in the environment's HF_ENDPOINT.
+huggingface_hub's `hf_hub_download` restarts a file after it was killed, while its lower-level `http_get` continues at
+any byte and is used here. All requests go to the Hub, or to the address in the environment's HF_ENDPOINT.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ with extra("data"):
     from huggingface_hub.hf_api import RepoFile
     from huggingface_hub.utils import build_hf_headers, disable_progress_bars
 
-TRIES = 3  # in a row that bring nothing, each with http_get's own
-PAUSE_SECONDS = 2.0  # after such a try
+TRIES = 3  # in a row without progress, besides http_get's own retries
+PAUSE_SECONDS = 2.0  # after a fruitless try
 
 
 class Stopped(Exception):
-    """Somebody else's failure ended this download too."""
+    """Another download failed and stopped this one."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file of a repository; `size` in bytes. What the Hub keeps in git has no `sha256`, but `git_sha1`."""
+    """A file of a repository; `size` in bytes. Files in git have `git_sha1` instead of `sha256`."""
 
     path: str
     size: int
@@ -47,7 +47,7 @@ class Remote:
         return Path(self.path).name
 
     def digest_of(self, path: Path) -> str | None:
-        """SHA-256 of a local file if it is this one, else None."""
+        """SHA-256 of a local file if its content is this file's, else None."""
         if not path.is_file() or path.stat().st_size != self.size:
             return None
         digest = sha256(path)
@@ -55,29 +55,29 @@ class Remote:
         return digest if same else None
 
     def partial(self, path: Path) -> Path:
-        """Where as much of the file lies as has come, when `path` is where it goes: of no other content."""
+        """The partial file of a download to `path`; its name depends on the content."""
         return path.with_name(f"{path.name}.{(self.sha256 or self.git_sha1)[:12]}.part")
 
 
 class Repository:
-    """A dataset repository as it is at one commit. Raises UserError if it cannot be read."""
+    """A dataset repository at one commit. Raises UserError if it cannot be read."""
 
     def __init__(self, name: str, revision: str):
         disable_progress_bars()
         self.name = name
         self._api = HfApi(library_name="golf")
-        with _told(name):
+        with _as_user_error(name):
             self.commit = str(self._api.dataset_info(name, revision=revision).sha)
 
     def folder(self, path: str) -> list[Remote]:
-        """The files right below a folder, by name. Raises UserError if there is no such folder."""
-        with _told(f"{self.name}: {path}"):
+        """The files directly in a folder, by name. Raises UserError if the folder does not exist."""
+        with _as_user_error(f"{self.name}: {path}"):
             found = self._api.list_repo_tree(self.name, path, revision=self.commit, repo_type="dataset")
             return sorted((_remote(file) for file in found if isinstance(file, RepoFile)), key=lambda file: file.path)
 
     def file(self, path: str) -> Remote:
-        """Raises UserError if there is no such file."""
-        with _told(f"{self.name}: {path}"):
+        """Raises UserError if the file does not exist."""
+        with _as_user_error(f"{self.name}: {path}"):
             found = self._api.get_paths_info(self.name, [path], revision=self.commit, repo_type="dataset")
         files = [_remote(file) for file in found if isinstance(file, RepoFile)]
         if not files:
@@ -85,9 +85,9 @@ class Repository:
         return files[0]
 
     def fetch(self, remote: Remote, path: Path, stop: Event) -> str:
-        """Bring a file to `path`, unless it is there, going on where it was cut; its SHA-256.
+        """Download a file to `path` unless it is there, continuing a partial download; returns its SHA-256.
 
-        Raises UserError if it does not come, or comes damaged twice, and Stopped soon after `stop` was set.
+        Raises UserError if it cannot be fetched or arrives damaged twice, and Stopped soon after `stop` was set.
         """
         digest = remote.digest_of(path)
         for _ in range(2):
@@ -105,10 +105,10 @@ class Repository:
 
     def _fetch(self, remote: Remote, partial: Path, stop: Event) -> None:
         url = hf_hub_url(self.name, remote.path, repo_type="dataset", revision=self.commit)
-        # As it is, not compressed: else no byte of it could be gone on from.
+        # Uncompressed, so that a download can continue at any byte.
         headers = build_hf_headers(library_name="golf", headers={"Accept-Encoding": "identity"})
         fruitless = 0
-        with _told(f"{self.name}: {remote.path}"), _Stoppable(partial, stop) as file:
+        with _as_user_error(f"{self.name}: {remote.path}"), _Stoppable(partial, stop) as file:
             while True:
                 if file.tell() > remote.size:
                     file.truncate(0)
@@ -140,21 +140,21 @@ def _remote(file: RepoFile) -> Remote:
 
 
 def _git_sha1(path: Path) -> str:
-    """What git calls a file of this content; read at once, as git keeps small files only."""
+    """The file's git blob SHA-1; read at once, since files in git are small."""
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _as_user_error(what: str) -> Iterator[None]:
     try:
         yield
     except (HTTPError, OSError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
-        hint = "" if _is_final(error) else "; the same command goes on where it was"
+        hint = "" if _is_final(error) else "; the same command continues the download"
         raise UserError(f"{what}: cannot be fetched ({why}){hint}") from error
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether the Hub would say the same again: there is no such thing, or it is not for everybody."""
+    """Whether a retry is pointless: the resource does not exist or is not public."""
     return isinstance(error, HfHubHTTPError) and error.response.status_code < 500

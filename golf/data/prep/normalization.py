@@ -1,4 +1,4 @@
-"""What a tokenizer's normalisation makes of a text: white space, and apart from it other characters.
+"""Accounts for the bytes that a tokenizer's normalisation adds or removes: white space, and other characters.
 
 The decoded text must be what SentencePiece's own normaliser makes of the document (SP8192's, `nmt_nfkc`, also writes
 "½" as "1⁄2"). Anything else is Unexplained.
@@ -21,7 +21,7 @@ EXCERPT = 20  # characters of a text that a message shows
 class TextAccount:
     """Of one document or, added up, of many: counted = text + white_space + characters.
 
-    Bytes are of UTF-8. White space is what `str.isspace` says, and "▁", which SentencePiece takes for a space.
+    Bytes are UTF-8. White space is `str.isspace`, and "▁", which SentencePiece treats as a space.
     """
 
     documents: int = 0
@@ -62,7 +62,7 @@ def account_text(accountant: Accountant, table: ByteTable, start: int, text: str
 
 
 def _normalised(accountant: Accountant, text: str, decoded: str, name: str) -> Iterator[tuple[str, str]]:
-    """What became what, in order: stretches that make up all of the text, and all of the decoded one."""
+    """Pairs of stretches of the text and of the decoded text, in order, which cover both."""
     normalised, origins = accountant.model.normalize(text, with_offsets=True)
     if accountant.has_dummy_prefix and normalised:
         normalised, origins, decoded = normalised[1:], origins[1:], decoded.removeprefix(SPACE)
@@ -71,7 +71,7 @@ def _normalised(accountant: Accountant, text: str, decoded: str, name: str) -> I
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(decoded, normalised, strict=False))
         at = len(list(alike))
         raise Unexplained(
-            f"{name}: the decoded text goes on at character {at} with {decoded[at : at + EXCERPT]!r}, "
+            f"{name}: the decoded text continues at character {at} with {decoded[at : at + EXCERPT]!r}, "
             f"the normalised text with {normalised[at : at + EXCERPT]!r}"
         )
     yield text[: origins[0]], ""

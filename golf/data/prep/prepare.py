@@ -23,7 +23,7 @@ PAD, BOS, EOS, UNK = range(4)
 
 @dataclass(frozen=True)
 class Settings:
-    """How texts become a data set, as conf/data/stdlib.yaml says."""
+    """Settings from texts to a data set (conf/data/stdlib.yaml)."""
 
     vocab_size: int
     character_coverage: float
@@ -58,7 +58,7 @@ def train_tokenizer(texts: Iterable[str], settings: Settings, key: str = "data.v
             eos_id=EOS,
             unk_id=UNK,
             num_threads=1,
-            minloglevel=2,  # errors only, which come as exceptions
+            minloglevel=2,  # errors only, which are raised as exceptions
         )
     except RuntimeError as error:
         raise UserError(f"{key}: no tokenizer of {settings.vocab_size} pieces can be trained ({error})") from error

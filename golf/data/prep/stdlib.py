@@ -58,7 +58,7 @@ class Stdlib(Data):
         )
 
     def _key(self) -> str:
-        """Everything that the shards depend on: the library's text, the settings, the makers and their code."""
+        """Digest of everything that the shards depend on: the library's text, the settings, packages and code."""
         settings = self._settings(), self.corpus_bytes, self.val_fraction
         makers = platform.python_version(), sentencepiece.__version__
         code = [sha256(Path(file)) for file in (corpus.__file__, prepare.__file__, __file__)]

@@ -1,4 +1,4 @@
-"""The folder that was handed in, read when it is asked for."""
+"""A submission folder, read lazily."""
 
 import json
 from functools import cached_property
@@ -14,20 +14,20 @@ from golf.submit.folder import COMPLIANCE, README, REQUIREMENTS, SCRIPT, SUBMISS
 from golf.utils.reading import read_bytes, read_json, read_text
 from golf.verify.unpack import unpack
 
-MAX_FILE = 1 << 28  # bytes: what is handed in has 16 MB
+MAX_FILE = 1 << 28  # bytes; a submission has 16 MB
 MAX_TEXT = 1 << 20
 
 
 class SubmissionFolder:
-    """Every access raises UserError, which names the file, for one that is missing or not of its form."""
+    """Every access raises a UserError that names the file if it is missing or malformed."""
 
-    def __init__(self, folder: Path, data: Path | None):
-        """data: the directory to repeat the score with, or None."""
-        self.folder, self.data = folder, data
+    def __init__(self, root: Path, data: Path | None):
+        """data: the directory of shards and tokenizer to repeat the score with, or None."""
+        self.root, self.data = root, data
 
     def path(self, name: str) -> Path:
-        """Where a file lies; a link is none, since it may point to anything."""
-        path = self.folder / name
+        """Path of a regular file. Links are refused, since they may point anywhere."""
+        path = self.root / name
         require(path.is_file() and not path.is_symlink(), f"{name}: is missing")
         require(path.stat().st_size <= MAX_FILE, f"{name}: has more than {MAX_FILE:,} bytes")
         return path
@@ -45,15 +45,15 @@ class SubmissionFolder:
 
     @cached_property
     def seeds(self) -> list[int]:
-        """As submission.json says."""
+        """The seeds listed in submission.json."""
         seeds: Any = self.submission.get("seeds")
         listed = isinstance(seeds, list) and len(seeds) > 0 and all(type(seed) is int for seed in seeds)
-        require(listed and len(set(seeds)) == len(seeds), f"{SUBMISSION}: seeds: is no list of different numbers")
+        require(listed and len(set(seeds)) == len(seeds), f"{SUBMISSION}: seeds: is not a list of distinct integers")
         return list(seeds)
 
     @property
     def names(self) -> list[str]:
-        """Of all files that have to be there, beside submission.json."""
+        """The required files, except submission.json."""
         return [README, COMPLIANCE, REQUIREMENTS, SCRIPT, ARTIFACT, *map(_log_name, self.seeds)]
 
     @cached_property
@@ -71,13 +71,13 @@ class SubmissionFolder:
         return self._unpacked[1]
 
     def config_of(self, seed: int, directory: str) -> dict[str, Any]:
-        """What the script makes of its configuration, as JSON."""
+        """The configuration that the script runs with for this seed and data directory, as JSON values."""
         config: dict[str, Any] = json.loads(json.dumps(asked_for(self.config, seed, directory)))
         return config
 
     @cached_property
     def logs(self) -> dict[int, ScriptLog]:
-        """By seed, to the end."""
+        """By seed. Raises UserError for a log without a score."""
         logs = {seed: read_log(self.path(_log_name(seed))) for seed in self.seeds}
         for log in logs.values():
             require(log.score is not None, f"{log.path.name}: ends without a score")
