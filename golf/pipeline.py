@@ -15,12 +15,13 @@ import yaml
 
 from golf.build import build
 from golf.cache.accounts import byte_account
-from golf.cache.stage_cache import NoCache, Recorder, keep, serve, tell
+from golf.cache.stage_cache import NoCache, load, store
 from golf.data.published import how_to_fetch
 from golf.errors import UserError, require
 from golf.evaluation.probe import ProbeAt
 from golf.evaluation.stream import Stream, unigram
 from golf.events import Events, Job, Listener
+from golf.io.event_file import EventRecorder, replay
 from golf.io.limits import TOTAL_BYTES
 from golf.io.run_directory import (
     ARTIFACT,
@@ -30,7 +31,7 @@ from golf.io.run_directory import (
     RUN,
     RunFiles,
     occupant,
-    record_name,
+    report_name,
     runs_of_sweep,
 )
 from golf.kernels.backend import Backend
@@ -123,7 +124,7 @@ def _chosen(
         return stages, files, config, None
     source = stages[0].reads[0]
     config, tokenizer = with_model_of(files.get(source), source, config, overridden)
-    if trained := files.read_record("train"):
+    if trained := files.read_report("train"):
         config = with_seeds_of(trained, config, overridden)
     return stages, files, config, tokenizer
 
@@ -148,7 +149,7 @@ def _run_all(
     tracker, cache, resume = (build(config[group]) for group in ("tracker", "cache", "resume"))
     for part in (tracker, cache, resume):
         part.check()
-    early = Recorder(Listener())
+    early = EventRecorder(Listener())
     terminal = Events([early], [Console()]) if dist.is_main() else Events()  # hears what precedes the job
     started = time.perf_counter()
     context, account = _open(config, choices, files, backend, terminal)
@@ -173,7 +174,7 @@ def _run_all(
             started_as = {**how, "choices": dict(choices), "cwd": os.getcwd()}
             write_json(files.path(RUN), {"identity": made, "started": started_as})
         events.start(Job(directory, config, choices))
-        tell(early.said, Events(events.required, [tracker]))
+        replay(early.events, Events(events.required, [tracker]))
         if dist.is_main():
             with room_for(directory / CONFIG), atomic_write(directory / CONFIG) as temporary:
                 text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
@@ -184,10 +185,10 @@ def _run_all(
             seconds[stage.name] = _run(stage, context, facts, cache, resume)
             if stage.writes == ARTIFACT:
                 check_size(context)  # before minutes of evaluation; it says how to have them all the same
-        records = _records(stages, files)
+        reports = _reports(stages, files)
         outcome = results.assemble(
-            records,
-            choices=_choices(choices, records),
+            reports,
+            choices=_choices(choices, reports),
             unigram=unigram(context.stream),
             account=account,
             stage_seconds=seconds,
@@ -210,7 +211,7 @@ def _remove_what_follows(first: Stage, files: RunFiles) -> None:
     """Of another run that is overwritten, remove its results and what the stages made that depend on `first`, or all
     of them made where the stage reads its inputs elsewhere."""
     stale = STAGES if files.source is not None else STAGES[STAGES.index(first) :]
-    for name in (RESULTS, *(name for stage in stale for name in (record_name(stage.name), stage.writes))):
+    for name in (RESULTS, *(name for stage in stale for name in (report_name(stage.name), stage.writes))):
         if name is not None:
             files.path(name).unlink(missing_ok=True)
 
@@ -262,7 +263,7 @@ def _tokens(context: StageContext, split: str) -> int:
 
 
 def _run(stage: Stage, context: StageContext, facts: Mapping[str, Any], cache: NoCache, resume: NoResume) -> float:
-    """Run one stage, or take from the cache what it did before; write its record, and return its seconds."""
+    """Run one stage, or take from the cache what it did before; write its report, and return its seconds."""
     inputs = {name: context.files.get(name) for name in stage.reads}
     digests = dist.broadcast_object({name: sha256(path) for name, path in inputs.items()} if dist.is_main() else None)
     key = stage_key(stage, context.config, digests, stage.depends(context), facts)
@@ -270,21 +271,21 @@ def _run(stage: Stage, context: StageContext, facts: Mapping[str, Any], cache: N
     started = time.perf_counter()
     output = None if stage.writes is None else context.files.path(stage.writes)
     with cache.claimed(key, context.events) as entry:
-        record = None if entry is None else serve(entry, output, context.events)
-        served = dist.broadcast_object(record is not None)
+        report = None if entry is None else load(entry, output, context.events)
+        served = dist.broadcast_object(report is not None)
         if not served:
-            recorder = Recorder(context.events)
+            recorder = EventRecorder(context.events)
             check = partial(_check_data, context)
             with resume.checkpointer(context.files.directory, stage.name, key, recorder, check) as checkpointer:
-                record = _compute(stage, replace(context, events=recorder, checkpointer=checkpointer), facts)
+                report = _compute(stage, replace(context, events=recorder, checkpointer=checkpointer), facts)
             if entry is not None:
-                keep(entry, output, record, recorder.said, context.events)
+                store(entry, output, report, recorder.events, context.events)
     seconds = time.perf_counter() - started
     if dist.is_main():
         read = {name: {"path": str(path), "sha256": digests[name]} for name, path in inputs.items()}
         choices = {key: context.choices[key] for key in stage.groups if key in context.choices}
-        assert record is not None
-        context.files.write_record({**record, "key": key, "inputs": read, "choices": choices})
+        assert report is not None
+        context.files.write_report({**report, "key": key, "inputs": read, "choices": choices})
     context.files.made |= {stage.name, stage.writes}
     dist.barrier()  # what rank 0 has written, the next stage reads on all
     peak = {} if served else {"peak_memory_gib": peak_memory(context.device) / 2**30}
@@ -295,7 +296,7 @@ def _run(stage: Stage, context: StageContext, facts: Mapping[str, Any], cache: N
 def _compute(stage: Stage, context: StageContext, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Run one stage; what it is remembered by. Its seconds are those of all processes that had a part in it."""
     reset_peak_memory(context.device)
-    output = context.files.path(stage.writes or record_name(stage.name))
+    output = context.files.path(stage.writes or report_name(stage.name))
     _check_data(context)
     started = time.perf_counter()
     with room_for(output), enough_for(stage.name, context.config, stage.when_out_of_memory):
@@ -324,12 +325,12 @@ def _check_data(context: StageContext) -> None:
         context.dataset.check_unchanged()
 
 
-def _choices(choices: Mapping[str, str], records: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
+def _choices(choices: Mapping[str, str], reports: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
     """The option of each group that made the score. The last stage that used a group knows; groups of stages without
-    a record are not known; this run chose the others."""
+    a report are not known; this run chose the others."""
     known: dict[str, str | None] = {group: None for stage in STAGES for group in stage.groups if group != "seed"}
     for stage in STAGES:
-        known |= records.get(stage.name, {}).get("choices", {})
+        known |= reports.get(stage.name, {}).get("choices", {})
     return {**choices, **known}
 
 
@@ -343,19 +344,19 @@ def _ours(directory: Path) -> Iterator[None]:
         yield
 
 
-def _records(stages: Sequence[Stage], files: RunFiles) -> dict[str, dict[str, Any]]:
-    """The records of the stages that ran, and of those before them that made, byte for byte, what they read."""
-    records: dict[str, dict[str, Any]] = {}
+def _reports(stages: Sequence[Stage], files: RunFiles) -> dict[str, dict[str, Any]]:
+    """The reports of the stages that ran, and of those before them that made, byte for byte, what they read."""
+    reports: dict[str, dict[str, Any]] = {}
     read: dict[str, str] = {}
     for stage in reversed(STAGES):
-        record = files.read_record(stage.name)
-        if record is None:
+        report = files.read_report(stage.name)
+        if report is None:
             continue
-        made_input = stage.writes in read and record["output"] == {stage.writes: read[stage.writes]}
+        made_input = stage.writes in read and report["output"] == {stage.writes: read[stage.writes]}
         if stage in stages or made_input:
-            records = {stage.name: record} | records
-            read |= {name: source["sha256"] for name, source in record["inputs"].items()}
-    return records
+            reports = {stage.name: report} | reports
+            read |= {name: source["sha256"] for name, source in report["inputs"].items()}
+    return reports
 
 
 def _check_inputs(stages: Sequence[Stage], files: RunFiles) -> None:
@@ -364,7 +365,7 @@ def _check_inputs(stages: Sequence[Stage], files: RunFiles) -> None:
         raise UserError(f"input={files.source}: is a sweep's directory; give one of its runs, such as {runs[0]}")
     for stage in STAGES:
         if stage not in stages:
-            files.read_record(stage.name)  # readable, if it is there
+            files.read_report(stage.name)  # readable, if it is there
     for stage in stages:
         for name in stage.reads:
             maker = next(other for other in STAGES if other.writes == name)

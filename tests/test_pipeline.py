@@ -434,7 +434,7 @@ def test_a_damaged_record(base, tmp_path, content):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "artifact.golf").write_bytes((base[0] / "artifact.golf").read_bytes())
     (tmp_path / "old" / "train.json").write_text(content)
-    with pytest.raises(UserError, match=r"train\.json: .*remove it to go on without it"):
+    with pytest.raises(UserError, match=r"train\.json: .*remove it to continue without it"):
         run(tmp_path / "new", "stages=[evaluate]", f"input={tmp_path / 'old'}")
     assert list((tmp_path / "new").iterdir()) == []
 

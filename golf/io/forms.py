@@ -53,7 +53,7 @@ class Input(TypedDict):
 
 class Computed(TypedDict):
     """What a stage wrote, what it was configured to do, who did it, how often it was cut off and resumed, and what came
-    out: a record as the cache has it."""
+    out: a report as the cache has it."""
 
     stage: str
     seconds: float
@@ -65,7 +65,7 @@ class Computed(TypedDict):
     result: dict[str, Any]
 
 
-class Record(Computed):
+class Report(Computed):
     """<stage>.json: also what the stage read, in this run."""
 
     key: str
@@ -130,7 +130,7 @@ class Seeded(TypedDict):
 
 
 class TrainConfig(TypedDict):
-    """Of the record of a training: what its input has to have for others to go on with it."""
+    """Of the report of a training: what the stages that read its checkpoint need of it."""
 
     seed: int
     data: Seeded

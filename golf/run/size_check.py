@@ -19,7 +19,7 @@ CODEC_ANSWERS = 1.25  # bytes of entropy less, for one byte less in the file: on
 
 def check_size(context: StageContext) -> None:
     """Raise UserError if the artifact that was written, with the code, is larger than allowed. All files stay."""
-    record = context.files.read_record("quantize")
+    record = context.files.read_report("quantize")
     assert record is not None
     result = record["result"]
     over = result["artifact_bytes"] - context.room
