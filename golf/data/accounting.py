@@ -22,6 +22,11 @@ class Unexplained(UserError):
     """The count and the decoded text do not agree; the message is one line that says where."""
 
 
+def stream_account(tokenizer: Path, tokens: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
+    """The byte account of a stream: Accountant.of_stream by the tokenizer in a file."""
+    return Accountant(tokenizer).of_stream(tokens, counts)
+
+
 class Accountant:
     """Counts by decoding; of the tokenizer (a file) and nothing else. Raises Unexplained if its texts have no bytes of
     their own."""
