@@ -23,6 +23,7 @@ from golf.data.tokenizer import ByteTable
 from golf.errors import Diverged, Stopped, UserError
 from golf.evaluation.probe import ProbeAt
 from golf.evaluation.reader import Reader
+from golf.evaluation.score_all import score_all
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Stream
 from golf.events import Listener
@@ -35,7 +36,6 @@ from golf.quantizer.quantizer import row_scales
 from golf.runtime.cuda_graph import CudaGraphed
 from golf.runtime.device import autocast
 from golf.runtime.finite_check import FiniteCheck
-from golf.stages.stage import score_all
 from golf.tracker import jsonl
 from golf.ttt.score_first import ScoreFirst
 

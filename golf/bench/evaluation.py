@@ -7,9 +7,9 @@ from typing import Any
 from golf.bench.row import Row
 from golf.bench.setting import Config, Setting
 from golf.build import build
+from golf.evaluation.score_all import score_all
 from golf.events import Listener
 from golf.resume.checkpointer import NoCheckpointer
-from golf.stages.stage import score_all
 
 SEQUENCES = 32  # of the stream of sliding windows
 STEADY = 2  # chunks until everything is compiled and captured

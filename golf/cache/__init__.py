@@ -1,1 +1,1 @@
-"""What was computed once: directories under a key of all that their content depends on."""
+"""The caches: directories under a key of all that their content depends on."""

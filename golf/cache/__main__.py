@@ -1,4 +1,4 @@
-"""`golf cache`: what the cache of stages holds, and making it smaller."""
+"""`golf cache`: list, prune and look up the cache of stages."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from golf.cache.entries import Entry, user_cache
 from golf.cache.prune import held, prune, require_cache
 from golf.cache.stage_cache import stage_of
-from golf.io.run_directory import read_records, runs_of_sweep
+from golf.io.run_directory import read_reports, runs_of_sweep
 from golf.utils.cli import exit_code
 from golf.utils.terminal import print_error, printable
 
@@ -17,9 +17,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="golf cache", description=__doc__)
     parser.add_argument("--directory", help="of the cache (default: golf/stages in the user's cache)")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="the entries, the one last used first")
-    smaller = commands.add_parser("prune", help="remove what was not used for longest")
-    smaller.add_argument("--limit-gib", type=float, required=True, help="what may stay; 0 empties the cache")
+    commands.add_parser("list", help="the entries, the last used one first")
+    smaller = commands.add_parser("prune", help="remove the least recently used entries")
+    smaller.add_argument("--limit-gib", type=float, required=True, help="the size to keep; 0 empties the cache")
     keys = commands.add_parser("keys", help="the keys of a run's stages, and whether the cache holds them")
     keys.add_argument("run", type=Path, help="a run directory")
     arguments = parser.parse_args()
@@ -39,15 +39,15 @@ def _run(arguments: argparse.Namespace) -> int:
         removed = prune(root, int(arguments.limit_gib * 2**30))
         print(f"removed {len(removed)} entries, {sum(entry.size for entry in removed) / 1e9:.2f} GB")
     else:
-        found = read_records(arguments.run)
+        found = read_reports(arguments.run)
         if not found:
             runs = runs_of_sweep(arguments.run)
-            what = f"a sweep's directory; give one of its runs, such as {runs[0]}" if runs else "no run directory"
-            print_error(f"{arguments.run}: is {what}")
+            sweep = f"is a sweep's directory; give one of its runs, such as {runs[0]}" if runs else None
+            print_error(f"{arguments.run}: {sweep or 'is not a run directory'}")
             return 2
-        for record in found:
-            held_here = "in the cache" if Entry(root / record["key"]).is_whole() else "not in the cache"
-            print(printable(f"{record['key']}  {record['stage']:<9} {held_here}"))
+        for report in found:
+            held_here = "in the cache" if Entry(root / report["key"]).is_whole() else "not in the cache"
+            print(printable(f"{report['key']}  {report['stage']:<9} {held_here}"))
     return 0
 
 

@@ -11,7 +11,7 @@ import sentencepiece
 
 from golf.cache.entries import Entry, claimed, user_cache
 from golf.data import accounting
-from golf.data.accounting import Accountant
+from golf.data.accounting import stream_account
 from golf.errors import UserError
 from golf.utils.atomic import write_json
 from golf.utils.hashing import sha256
@@ -20,13 +20,13 @@ FILE = "account.json"
 
 
 def byte_account(tokenizer: Path, tokens: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
-    """What Accountant(tokenizer).of_stream(tokens, counts) returns or raises; what it returns is kept."""
+    """What stream_account(tokenizer, tokens, counts) returns or raises; what it returns is kept."""
     key = _key(tokenizer, tokens, counts)
     with suppress(OSError):  # without a cache, it is made
         if (kept := Entry(user_cache(None, "accounts") / key)).is_whole():
             found: dict[str, Any] = json.loads((kept.path / FILE).read_text(encoding="utf-8"))
             return found
-    account = Accountant(tokenizer).of_stream(tokens, counts)
+    account = stream_account(tokenizer, tokens, counts)
     with suppress(OSError, UserError), claimed(user_cache(None, "accounts"), key, seconds=0) as entry:
         entry.fill(lambda directory: write_json(directory / FILE, account))
     return account

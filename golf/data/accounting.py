@@ -22,6 +22,11 @@ class Unexplained(UserError):
     """The count and the decoded text differ; the message is one line with the place."""
 
 
+def stream_account(tokenizer: Path, tokens: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
+    """The byte account of a stream: Accountant.of_stream by the tokenizer in a file."""
+    return Accountant(tokenizer).of_stream(tokens, counts)
+
+
 class Accountant:
     """Counts bytes by decoding with the tokenizer (a file). Raises Unexplained if it appends a space to texts."""
 

@@ -65,7 +65,7 @@ class Computed(TypedDict):
     result: dict[str, Any]
 
 
-class Record(Computed):
+class Report(Computed):
     """<stage>.json: with the stage's inputs in this run."""
 
     key: str

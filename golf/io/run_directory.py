@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from golf.errors import UserError, excerpt, require
-from golf.io.forms import RESULT_OF, Config, Record, Results, TrainConfig
+from golf.io.forms import RESULT_OF, Config, Report, Results, TrainConfig
 from golf.utils.atomic import write_json
 from golf.utils.reading import read_json, read_yaml, shaped
 
@@ -46,19 +46,19 @@ class RunFiles:
         assert found is not None, name
         return found
 
-    def read_record(self, stage: str) -> dict[str, Any] | None:
-        """What the stage wrote about itself, here or in the source. Raises UserError if that cannot be read."""
-        found = self.find(record_name(stage)) if stage not in self.made else self.path(record_name(stage))
+    def read_report(self, stage: str) -> dict[str, Any] | None:
+        """The report of a stage, here or in the source, or None. Raises UserError if it cannot be read."""
+        found = self.find(report_name(stage)) if stage not in self.made else self.path(report_name(stage))
         if found is None:
             return None
         try:
-            return record_at(found)
+            return report_at(found)
         except UserError as error:
             raise UserError(f"{error}; remove it to continue without it") from error
 
-    def write_record(self, record: dict[str, Any]) -> None:
-        assert record.keys() == Record.__required_keys__
-        write_json(self.path(record_name(record["stage"])), record)
+    def write_report(self, report: dict[str, Any]) -> None:
+        assert report.keys() == Report.__required_keys__
+        write_json(self.path(report_name(report["stage"])), report)
 
 
 def occupant(directory: Path) -> str | None:
@@ -68,31 +68,31 @@ def occupant(directory: Path) -> str | None:
     )
 
 
-def record_name(stage: str) -> str:
-    """The file that holds a stage's record."""
+def report_name(stage: str) -> str:
+    """The file that holds a stage's report."""
     return f"{stage}.json"
 
 
-def record_at(path: Path) -> dict[str, Any]:
-    """A record of a stage, which has the name of the file. Raises UserError if it is none of this version."""
-    record: dict[str, Any] = read_json(path, Record)
-    check_record(record, path, path.stem)
-    return record
+def report_at(path: Path) -> dict[str, Any]:
+    """The report in a file <stage>.json. Raises UserError if it is not one of this version."""
+    report: dict[str, Any] = read_json(path, Report)
+    check_report(report, path, path.stem)
+    return report
 
 
-def check_record(record: dict[str, Any], path: Path, stage: str) -> None:
-    """Raises UserError unless a record is that of the stage, in what depends on the stage."""
-    known = record["stage"] == stage and stage in RESULT_OF
-    require(known, f"{path}: is no record of the stage {excerpt(stage)}")
-    shaped(record["result"], f"{path}: result", RESULT_OF[stage])
-    shaped(record["config"], f"{path}: config", TrainConfig if stage == "train" else dict[str, Any])
+def check_report(report: dict[str, Any], path: Path, stage: str) -> None:
+    """Raise UserError unless a report is that of the stage, in what depends on the stage."""
+    known = report["stage"] == stage and stage in RESULT_OF
+    require(known, f"{path}: is not a report of the stage {excerpt(stage)}")
+    shaped(report["result"], f"{path}: result", RESULT_OF[stage])
+    shaped(report["config"], f"{path}: config", TrainConfig if stage == "train" else dict[str, Any])
 
 
-def read_records(directory: Path) -> list[dict[str, Any]]:
-    """The records of the stages that a run directory holds, in the order of writing. Raises UserError if one cannot be
+def read_reports(directory: Path) -> list[dict[str, Any]]:
+    """The reports of the stages that a run directory holds, in the order of writing. Raises UserError if one cannot be
     read."""
-    found = [path for stage in RESULT_OF if (path := directory / record_name(stage)).exists()]
-    return [record_at(path) for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+    found = [path for stage in RESULT_OF if (path := directory / report_name(stage)).exists()]
+    return [report_at(path) for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
 
 
 def runs_of_sweep(directory: Path) -> list[Path]:

@@ -5,30 +5,23 @@ import json
 import os
 import platform
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from golf.build import build
-from golf.data.accounting import Accountant, Unexplained
-from golf.evaluation.stream import Stream
+from golf.data.accounting import Unexplained, stream_account
 from golf.events import Listener
 from golf.io.limits import TOTAL_BYTES
 from golf.io.run_directory import ARTIFACT, RunFiles
-from golf.resume.checkpointer import NoCheckpointer
 from golf.runtime import dist
-from golf.runtime.device import peak_memory, reset_peak_memory
-from golf.stages.evaluate import Evaluate
-from golf.stages.quantize import Quantize
-from golf.stages.stage import Stage, StageContext
-from golf.stages.train import Train
-from golf.stages.ttt import TTT
+from golf.stages.context import open_context
+from golf.stages.order import STAGES
+from golf.stages.stage import Stage, run_stage
 from golf.utils.hashing import sha256
 
-STAGES = (Train, Quantize, Evaluate, TTT)
 SEEDED = "seed"  # stands in the packed configuration for a seed that is the run's
 
 
@@ -102,43 +95,38 @@ def asked_for(config: Mapping[str, Any], seed: int, directory: str) -> dict[str,
 
 
 def run(
-    config: Mapping[str, Any], files: RunFiles, stages: tuple[type[Stage], ...], room: int, events: Listener
+    config: Mapping[str, Any], files: RunFiles, stages: Sequence[Stage], room: int, events: Listener
 ) -> dict[str, Any]:
     """Run the stages, with `room` bytes for the artifact; the result of each by name."""
     backend = build(config["compute"])
-    device = backend.device
     dataset = build(config["data"]).open(events)
     tokenizer = {"sha256": sha256(dataset.tokenizer)}
-    tokens = dataset.validation(config["model"]["seq_len"])
-    stream = Stream.of(tokens, dataset.byte_table, device)
-    account = Accountant(dataset.tokenizer).of_stream(tokens, stream.target_bytes)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    files_of = {"train": len(dataset.train_files), "val": [sha256(file) for file in dataset.val_files]}
-    events.event("machine", device=name, ranks=dist.world_size(), torch=torch.__version__, **backend.names)
-    told = {"targets": stream.num_targets, "tokenizer": tokenizer["sha256"], "account": account}
-    events.event("data", **files_of, **told)
-    context = StageContext(
+    context = open_context(
         config=config,
-        choices={},
-        files=files,
         dataset=dataset,
-        data_digests={"tokenizer": tokenizer},
-        stream=stream,
         backend=backend,
-        probe=None,
+        stream_account=stream_account,
+        files=files,
+        data_digests={"tokenizer": tokenizer},
         room=room,
         events=events,
-        checkpointer=NoCheckpointer(),
+    )
+    cuda = context.device.type == "cuda"
+    name = torch.cuda.get_device_name(context.device) if cuda else platform.machine()
+    events.event("machine", device=name, ranks=dist.world_size(), torch=torch.__version__, **backend.names)
+    events.event(
+        "data",
+        train=len(dataset.train_files),
+        val=[sha256(file) for file in dataset.val_files],
+        targets=context.stream.num_targets,
+        tokenizer=tokenizer["sha256"],
+        account=context.account,
     )
     results = {}
-    for stage in (kind() for kind in stages):
-        reset_peak_memory(device)
-        started = time.perf_counter()
-        results[stage.name] = stage.run(context)
-        files.made |= {stage.name, stage.writes}
-        dist.barrier()
-        took = {"seconds": time.perf_counter() - started, "peak_memory_bytes": peak_memory(device)}
-        events.event("finished", stage=stage.name, **took, result=results[stage.name])
+    for stage in stages:
+        done = run_stage(stage, context)
+        results[stage.name] = done["result"]
+        events.event("finished", stage=stage.name, **done)
     return results
 
 

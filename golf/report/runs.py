@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from golf.errors import UserError, excerpt
-from golf.io.run_directory import CONFIG, read_config, read_records, read_results
+from golf.io.run_directory import CONFIG, read_config, read_reports, read_results
 from golf.sweep import status
 from golf.tracker.jsonl import metrics_that_hold, read
 
@@ -114,7 +114,7 @@ def _run(directory: Path, results: Mapping[str, Any], job: Mapping[str, Any] | N
 
 def _reports(directory: Path, source: str | None, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Reports of the stages that results.json names, from this run and from its input run."""
-    there = [report for folder in (directory, source) if folder for report in read_records(Path(folder))]
+    there = [report for folder in (directory, source) if folder for report in read_reports(Path(folder))]
     by_key = {report["key"]: report for report in there}
     return {stage: by_key[made["key"]] for stage, made in results["stages"].items() if made["key"] in by_key}
 

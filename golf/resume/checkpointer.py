@@ -1,4 +1,4 @@
-"""What training and test-time training keep of their state between two rounds, so that a later process resumes it."""
+"""The interface by which training and test-time training save their state between two rounds, and resume it."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -18,10 +18,10 @@ class LoopState(Protocol):
 
 
 class NoCheckpointer:
-    """Keeps nothing: in a packed script, and with resume=off.
+    """Saves nothing: in a packed script, and with resume=off.
 
-    A context manager around one stage. `loop_seconds` and `stage_seconds` are what earlier processes spent in the loop
-    and in the stage, `times` how often the stage was resumed, all as of `restore`.
+    A context manager around one stage. Since `restore`, `loop_seconds` and `stage_seconds` are those that earlier
+    processes spent in the loop and in the stage, and `times` counts how often the stage was resumed.
     """
 
     loop_seconds = stage_seconds = 0.0
@@ -34,17 +34,17 @@ class NoCheckpointer:
         pass
 
     def restore(self, state: LoopState) -> int:
-        """Load the last snapshot into `state`; the rounds that it had done, 0 without one. Call before the loop."""
+        """Load the last snapshot into `state` and return its finished rounds, 0 without one. Call before the loop."""
         return 0
 
     def request(self) -> int:
         """What this rank requests after a round: 0 nothing, 1 a snapshot, or the number of a signal that waits for one.
-        The ranks save at the largest request of them all."""
+        The ranks save if the largest request of them all is not 0."""
         return 0
 
     def save(self, state: LoopState, done: int, request: int, seconds: Callable[[], float] = float) -> None:
-        """Save the state after `done` rounds and `seconds` of the loop, on every rank; then let a requested signal have
-        its effect, which may be the end of the process."""
+        """Save the state after `done` rounds and `seconds` of the loop, on every rank; then a requested signal takes
+        effect, which may end the process."""
 
     def release(self) -> None:
-        """No round is left: signals wait no longer."""
+        """No round is left: a signal that waits takes effect."""

@@ -1,4 +1,4 @@
-"""The command that goes on with a run or a sweep."""
+"""The command that resumes a run or a sweep."""
 
 from pathlib import Path
 
@@ -6,5 +6,5 @@ from golf.utils.shell import quote
 
 
 def resume_command(directory: Path | str) -> str:
-    """What to type into a shell, as in `golf resume multirun/2026-11-23/10-15-00`."""
+    """The shell command, as in `golf resume multirun/2026-11-23/10-15-00`."""
     return f"golf resume {quote(directory)}"

@@ -1,4 +1,4 @@
-"""The random generators that a process has one of: PyTorch's, of each of its devices, NumPy's and Python's."""
+"""The global random generators of a process: PyTorch's, on the CPU and the GPU, NumPy's and Python's."""
 
 import random
 from typing import Any, cast
@@ -8,7 +8,7 @@ import torch
 
 
 def states() -> dict[str, Any]:
-    """Of types that torch.load takes with weights_only."""
+    """The states, of types that torch.load accepts with weights_only."""
     name, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
     return {
         "torch": torch.get_rng_state(),

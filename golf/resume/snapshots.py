@@ -1,4 +1,4 @@
-"""Snapshots of one stage's loop, in the run directory: each a directory that is there whole or not at all."""
+"""Snapshots of one stage's loop, in the run directory: each is a directory that is whole or absent."""
 
 import json
 import os
@@ -14,8 +14,9 @@ from typing import Any, BinaryIO
 import torch
 
 from golf.cache.entries import Entry
-from golf.cache.stage_cache import SAID, Recorder, read_said
 from golf.errors import UserError, excerpt, one_line
+from golf.io import event_file
+from golf.io.event_file import EVENTS, EventRecorder, read_events
 from golf.io.forms import Snapshot
 from golf.io.tensor_file import load_tensors
 from golf.resume import random_states
@@ -26,17 +27,17 @@ from golf.utils.atomic import UNFINISHED
 from golf.utils.reading import read_json
 
 FOLDER = "resume"  # in the run directory; below it, a folder for each stage
-NAMES = "[0-9]" * 8  # of a snapshot: the rounds that are done
+NAMES = "[0-9]" * 8  # of a snapshot: the finished rounds
 ABOUT, SHARED, OWN = "about.json", "shared.pt", "rank{}.pt"
-DUE = 1  # requested where it is time, without a signal
+DUE = 1  # the request of a rank whose interval has passed, without a signal
 
 
 class Checkpointer(NoCheckpointer):
-    """The snapshots of one stage, of which rank 0 writes one every `every_seconds` and at a signal.
+    """The snapshots of one stage: rank 0 writes one every `every_seconds` and at a signal.
 
-    `key` is the stage's in the cache: a snapshot of another key is of other code, configuration, data or ranks, and is
-    left alone until the first one of this key takes its place. A new one is complete before the last one goes. `check`
-    raises UserError where the data are no longer what the key says.
+    key: the stage's in the cache. A snapshot under another key is of other code, configuration, data or ranks; it stays
+    until the first one under this key replaces it. A new snapshot is complete before the last one is removed. check:
+    raises UserError if the data have changed since the key was computed.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Checkpointer(NoCheckpointer):
         stage: str,
         key: str,
         every_seconds: float,
-        recorder: Recorder,
+        recorder: EventRecorder,
         check: Callable[[], None],
     ):
         self.root = directory / FOLDER / stage
@@ -60,7 +61,7 @@ class Checkpointer(NoCheckpointer):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if kind is None:
             self.release()
-        self.signals.put_back()  # an error says more than the signal that waited
+        self.signals.restore()  # an error is reported before a signal that waits
 
     def request(self) -> int:
         due = dist.is_main() and time.perf_counter() - self._saved >= self.every_seconds
@@ -73,22 +74,24 @@ class Checkpointer(NoCheckpointer):
         if path is None:
             return 0
         shared, own = (_read(path / name) for name in (SHARED, OWN.format(dist.rank())))
-        said = read_said(path)
+        recorded = read_events(path)
         try:
             state.load_state_dict(shared, own["loop"])
             random_states.set_states(own["random"])
         except torch.OutOfMemoryError:
             raise
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: is of another loop ({excerpt(str(error))}); remove it to do without") from error
-        self.recorder.retell(said)
+            raise UserError(
+                f"{path}: is of another loop ({excerpt(str(error))}); remove it to start without it"
+            ) from error
+        self.recorder.catch_up(recorded)
         self.times = about["times"] + 1
         self.loop_seconds, self.stage_seconds = about["loop_seconds"], about["stage_seconds"]
-        self.recorder.heard.event("resumed", stage=self.stage, done=about["done"], times=self.times)
+        self.recorder.listener.event("resumed", stage=self.stage, done=about["done"], times=self.times)
         return int(about["done"])
 
     def save(self, state: LoopState, done: int, request: int, seconds: Callable[[], float] = float) -> None:
-        """A file that cannot be written is logged, and does not end the job."""
+        """A snapshot that cannot be written is logged, and does not end the job."""
         self.check()
         own = dist.all_gather_object(_bytes({"loop": state.rank_state_dict(), "random": random_states.states()}))
         started, error = time.perf_counter(), None
@@ -97,13 +100,13 @@ class Checkpointer(NoCheckpointer):
             _write(directory / SHARED, lambda file: torch.save(state.state_dict(), file))
             for rank, part in enumerate(own):
                 _write(directory / OWN.format(rank), part)
-            _write(directory / SAID, json.dumps(self.recorder.said).encode())
+            _write(directory / EVENTS, event_file.to_json(self.recorder.events).encode())
             about = {
                 "key": self.key,
                 "done": done,
                 "times": self.times,
                 "stage_seconds": self.stage_seconds + time.perf_counter() - self._began,
-                "loop_seconds": seconds(),  # last, since what saving takes is time of the loop
+                "loop_seconds": seconds(),  # last: saving is a part of the loop's time
             }
             _write(directory / ABOUT, json.dumps(about).encode())
 
@@ -115,32 +118,32 @@ class Checkpointer(NoCheckpointer):
                 _remove(self.root, entry.path)
             except Exception as problem:
                 error = one_line(problem)
-        error = dist.broadcast_object(error)  # nobody goes on before the snapshot is there
+        error = dist.broadcast_object(error)  # no rank continues before the snapshot is whole
         self._saved = time.perf_counter()
         if error is None:
-            self.recorder.heard.event("saved", stage=self.stage, done=done, seconds=self._saved - started)
+            self.recorder.listener.event("saved", stage=self.stage, done=done, seconds=self._saved - started)
         else:
-            self.recorder.heard.event("not_saved", stage=self.stage, done=done, error=error)
+            self.recorder.listener.event("not_saved", stage=self.stage, done=done, error=error)
         if request > DUE:
-            self.signals.heed(request)
+            self.signals.deliver(request)
 
     def release(self) -> None:
         self.signals.release()
 
     def _newest(self) -> tuple[Path | None, dict[str, Any]]:
-        """The newest whole snapshot of this key, and what it says about itself."""
+        """The newest whole snapshot under this key and the content of its about.json; (None, {}) without one."""
         found = sorted(self.root.glob(NAMES), reverse=True) if self.root.is_dir() else []
         for path in found:
             about, why = _about(path)
             if about is not None and about["key"] == self.key:
                 return path, about
             why = why or "other code, configuration, data or processes made it"
-            self.recorder.heard.event("snapshot_ignored", stage=self.stage, snapshot=str(path), because=why)
+            self.recorder.listener.event("snapshot_ignored", stage=self.stage, snapshot=str(path), because=why)
         return None, {}
 
 
 def remove_all(directory: Path) -> None:
-    """Remove the snapshots of a run directory. What others have put beside them stays."""
+    """Remove the snapshots of a run directory, and no other files beside them."""
     for root in (directory / FOLDER).glob("*/"):
         _remove(root)
     with suppress(OSError):
@@ -148,7 +151,7 @@ def remove_all(directory: Path) -> None:
 
 
 def _remove(root: Path, but: Path | None = None) -> None:
-    """Remove a stage's snapshots, `but` one, and what a killed process left of one."""
+    """Remove a stage's snapshots except `but`, and what a killed process left of one."""
     for path in root.glob(f".*{UNFINISHED}"):
         shutil.rmtree(path, ignore_errors=True)
     for path in root.glob(NAMES):
@@ -160,7 +163,7 @@ def _remove(root: Path, but: Path | None = None) -> None:
 
 
 def _about(path: Path) -> tuple[dict[str, Any] | None, str]:
-    """What a snapshot says about itself, or None and why there is nothing."""
+    """The content of a snapshot's about.json, or None and the reason why it cannot be used."""
     if not Entry(path).is_whole():
         return None, "it is damaged"
     try:
@@ -177,15 +180,15 @@ def _bytes(state: dict[str, Any]) -> bytes:
 
 
 def _read(path: Path) -> Any:
-    """Executes nothing that is in the file. Raises UserError for one that is whole and no state."""
+    """Executes nothing that is in the file. Raises UserError if it cannot be read as a state."""
     try:
         return load_tensors(path, "cpu", "a snapshot")
     except UserError as error:
-        raise UserError(f"{error}; remove {path.parent} to do without") from error
+        raise UserError(f"{error}; remove {path.parent} to start anew") from error
 
 
 def _write(path: Path, content: bytes | Callable[[BinaryIO], Any]) -> None:
-    """A file that is on the disk before its directory gets its name."""
+    """Write a file and wait until it is on the disk: its directory is renamed afterwards."""
     with path.open("wb") as file:
         if isinstance(content, bytes):
             file.write(content)

@@ -57,7 +57,7 @@ def ttt_curve(directory: Path) -> Path | None:
 
 def bytes_per_tensor(directory: Path) -> Path | None:
     """bytes_per_tensor.png: estimated bytes in the artifact by layer and kind of tensor; None without data."""
-    report = RunFiles(directory, source=None).read_record("quantize")
+    report = RunFiles(directory, source=None).read_report("quantize")
     sizes = report["result"].get("bytes_per_tensor") if report else None
     if not sizes:
         return None

@@ -11,7 +11,7 @@ from golf.io.run_directory import ARTIFACT
 from golf.quantizer.fit import TOLERANCE, entropy_bytes, factor_with
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.run.plots import GROUPS, group_of
-from golf.stages.stage import StageContext
+from golf.stages.context import StageContext
 
 CODEC_OVERHEAD = 1.05  # a good codec takes 1 or 2 % more than the entropy
 CODEC_ANSWERS = 1.25  # bytes of entropy to save per byte in the file, conservatively
@@ -19,7 +19,7 @@ CODEC_ANSWERS = 1.25  # bytes of entropy to save per byte in the file, conservat
 
 def check_size(context: StageContext) -> None:
     """Raise UserError if the artifact with the code is larger than allowed. All files are kept."""
-    report = context.files.read_record("quantize")
+    report = context.files.read_report("quantize")
     assert report is not None
     result = report["result"]
     over = result["artifact_bytes"] - context.room

@@ -4,8 +4,10 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from golf.evaluation.score_all import score_all
 from golf.io.run_directory import ARTIFACT
-from golf.stages.stage import Stage, StageContext, score_all
+from golf.stages.context import StageContext
+from golf.stages.stage import Stage
 
 
 class Evaluate(Stage):

@@ -14,7 +14,8 @@ from golf.quantizer.fit import factor_with, fit
 from golf.quantizer.quantizer import SDClipQuantizer
 from golf.runtime import dist
 from golf.runtime.finite import TRAINED_TOO_FAST, require_finite
-from golf.stages.stage import Stage, StageContext
+from golf.stages.context import StageContext
+from golf.stages.stage import Stage
 
 
 class Quantize(Stage):

@@ -5,12 +5,14 @@ from typing import Any
 
 import torch
 
+from golf.evaluation.score_all import score_all
 from golf.evaluation.stream import Score
 from golf.io.checkpoint import Checkpoint, write_checkpoint
 from golf.io.run_directory import CHECKPOINT
 from golf.model.gpt import GPT
 from golf.runtime import dist
-from golf.stages.stage import Stage, StageContext, score_all
+from golf.stages.context import StageContext
+from golf.stages.stage import Stage
 
 
 class Train(Stage):

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from golf.io.run_directory import ARTIFACT
-from golf.stages.stage import Stage, StageContext
+from golf.stages.context import StageContext
+from golf.stages.stage import Stage
 
 
 class TTT(Stage):

@@ -50,3 +50,11 @@ def write_json(path: Path, value: Any) -> None:
     """
     with room_for(path), atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_yaml(path: Path, value: Any) -> None:
+    """The same as YAML, with the keys in their order."""
+    import yaml  # which a packed script does without
+
+    with room_for(path), atomic_write(path) as temporary:
+        temporary.write_text(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")

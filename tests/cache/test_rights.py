@@ -13,7 +13,7 @@ from runs import run
 
 from golf.cache.accounts import byte_account
 from golf.cache.entries import cached, claimed, user_cache
-from golf.cache.stage_cache import StageCache, keep
+from golf.cache.stage_cache import StageCache, store
 from golf.data.fixture import Fixture
 from golf.events import Listener
 from golf.tracker import jsonl
@@ -109,7 +109,7 @@ def test_a_whole_entry_is_read_while_another_job_holds_it(tmp_path):
         assert entry is not None
         assert entry.is_whole()
         assert heard.events == []
-        keep(entry, None, {"stage": "train"}, [], heard)  # as a job does that cannot use it
+        store(entry, None, {"stage": "train"}, [], heard)  # as a job does that cannot use it
         assert [name for name, _ in heard.events] == ["not_cached"]
         assert entry.is_whole()
 

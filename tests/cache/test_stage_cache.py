@@ -201,7 +201,7 @@ def test_a_cache_that_fails_in_the_middle_costs_no_run(tmp_path, monkeypatch):
     one = cached_run(tmp_path, "one", "stages=[train]")
     (entry,) = held(tmp_path / "cache")
     (entry.path / "manifest.json").write_text("{}")  # whole, by its own account
-    (entry.path / "said.json").unlink()
+    (entry.path / "events.json").unlink()
     faults.fill_disk(monkeypatch, entry.path.with_name(f".{entry.path.name}{UNFINISHED}") / "manifest.json")
     monkeypatch.setattr(stage_cache, "prune", lambda root, limit: os.listdir(root / "gone"))
     assert cached_run(tmp_path, "two", "stages=[train]")["prequant"] == one["prequant"]

@@ -6,11 +6,11 @@ import torch
 
 from golf.data.tokenizer import ByteTable
 from golf.evaluation.probe import ProbeAt
+from golf.evaluation.score_all import score_all
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Stream
 from golf.events import Listener
 from golf.resume.checkpointer import NoCheckpointer
-from golf.stages.stage import score_all
 from golf.ttt.score_first import ScoreFirst
 
 NUMBERS = golden.load("evaluate")

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from golf.data.tokenizer import ByteTable
 from golf.errors import UserError
 from golf.evaluation.reader import Reader
+from golf.evaluation.score_all import score_all
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Score, Stream
 from golf.evaluation.windows import sliding_windows
 from golf.events import Listener
-from golf.stages.stage import score_all
 
 sizes = st.integers(1, 40).flatmap(
     lambda seq_len: st.tuples(st.integers(1, 300), st.just(seq_len), st.integers(1, seq_len))

@@ -16,7 +16,7 @@ from fuzz.artifacts import PARAMS, Mutator, check_meaning
 from fuzz.mutate import Rng, other_bytes, other_json, put, remove, spoil
 
 from golf.cache.entries import MANIFEST, Entry
-from golf.cache.stage_cache import Recorder, keep, serve
+from golf.cache.stage_cache import load, store
 from golf.data.fixture import Fixture
 from golf.data.manifest import Manifest, read_manifest, shard_entry, tokenizer_entry
 from golf.data.shard import read_contents, read_shard
@@ -25,6 +25,7 @@ from golf.errors import Ended, UserError
 from golf.events import Listener
 from golf.io.artifact import read_artifact, write_artifact
 from golf.io.checkpoint import read_checkpoint
+from golf.io.event_file import EventRecorder
 from golf.io.run_directory import RunFiles
 from golf.pack.pack import program
 from golf.pack.self_extracting import FILTER, wrap
@@ -192,14 +193,14 @@ class Counting:
 
 def _snapshot(made: Path, scratch: Path) -> Reader:
     def keep(directory: Path, use: Callable[[Checkpointer, Counting], Any]) -> Any:
-        recorder = Recorder(Listener())
+        recorder = EventRecorder(Listener())
         recorder.event("stage_started", stage="train")
         recorder.metrics("train", 1, loss=2.5)
         checkpointer = Checkpointer(directory, "train", "key", 1e9, recorder, lambda: None)
         try:
             return use(checkpointer, Counting())
         finally:
-            checkpointer.signals.put_back()
+            checkpointer.signals.restore()
 
     def run(directory: Path) -> Any:
         return keep(directory, lambda checkpointer, state: checkpointer.restore(state))
@@ -287,9 +288,9 @@ def _run(made: Path, scratch: Path) -> Reader:
             assert made
             assert isinstance(told, list)
         finally:
-            record = RunFiles(directory, None).read_record("train")
-            if record is not None:
-                with_seeds_of(record, config, frozenset())
+            report = RunFiles(directory, None).read_report("train")
+            if report is not None:
+                with_seeds_of(report, config, frozenset())
 
     return Reader(kept, tuple(kept), read)
 
@@ -306,17 +307,17 @@ def _status(made: Path, scratch: Path) -> Reader:
 
 
 def _cache(made: Path, scratch: Path) -> Reader:
-    record = json.loads((made / RUN / "train.json").read_text())
-    said = [["event", "stage_started", None, {"stage": "train"}], ["metrics", "train", 1, {"loss": 2.5, "lr": 1.0}]]
+    report = json.loads((made / RUN / "train.json").read_text())
+    recorded = [["event", "stage_started", None, {"stage": "train"}], ["metrics", "train", 1, {"loss": 2.5, "lr": 1.0}]]
     (scratch / "checkpoint.pt").write_bytes(b"content")
     entry = Entry(scratch / "entry")
-    computed = {key: value for key, value in record.items() if key not in ("key", "inputs", "choices")}
-    keep(entry, scratch / "checkpoint.pt", computed, said, Listener())
+    computed = {key: value for key, value in report.items() if key not in ("key", "inputs", "choices")}
+    store(entry, scratch / "checkpoint.pt", computed, recorded, Listener())
     files = {f"entry/{name}": content for name, content in content_of(entry.path).items()}
 
     def read(directory: Path) -> None:
-        record = serve(Entry(directory / "entry"), directory / "checkpoint.pt", Recorder(Listener()))
-        assert record is None or record["stage"]
+        report = load(Entry(directory / "entry"), directory / "checkpoint.pt", EventRecorder(Listener()))
+        assert report is None or report["stage"]
 
     return Reader(files, tuple(files), read, seal=lambda directory: _seal_entry(directory / "entry"))
 

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from runs import composed
 
 from golf.build import build
-from golf.cache.stage_cache import Recorder
 from golf.data.tokenizer import ByteTable
 from golf.evaluation.ledger import IllegalScore, Ledger
 from golf.evaluation.probe import ProbeAt
@@ -23,6 +22,7 @@ from golf.evaluation.reader import Reader
 from golf.evaluation.stream import Stream
 from golf.evaluation.windows import sliding_windows
 from golf.events import Listener
+from golf.io.event_file import EventRecorder
 from golf.resume.resume import Resume
 
 SEQ_LEN, CHUNK = 32, 128  # the golden model's sequences; the last of 600 targets' five chunks is short
@@ -45,7 +45,7 @@ class Adapting:
     """One process's part of an evaluation in `directory`."""
 
     def __init__(self, directory: Path, **changes: Any):
-        self.model, self.ledger, self.recorder = golden.model(), ledger(), Recorder(Listener())
+        self.model, self.ledger, self.recorder = golden.model(), ledger(), EventRecorder(Listener())
         usual = {"chunk_tokens": CHUNK, "epochs": 1, "lr": 0.05, "momentum": 0.9, "hash_buckets": 256}
         resume = Resume(every_seconds=0.0)
         with resume.checkpointer(directory, "ttt", "key", self.recorder, lambda: None) as self.checkpointer:
@@ -80,7 +80,7 @@ def test_cut_off_at_any_call(shares, hash_embed):
                 pass
         again = Adapting(Path(folder), hash_embed=hash_embed)
     assert again.score == whole.score
-    assert again.recorder.said == whole.recorder.said
+    assert again.recorder.events == whole.recorder.events
     assert again.ledger.facts() == whole.ledger.facts()
     before, after = whole.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in before)

@@ -10,7 +10,7 @@ from cutting import Cut
 from runs import run
 
 from golf.cache.prune import held
-from golf.cache.stage_cache import SAID
+from golf.io.event_file import EVENTS
 from golf.resume.checkpointer import LoopState
 from golf.resume.snapshots import Checkpointer
 from golf.tracker import jsonl
@@ -58,7 +58,7 @@ def record(directory: Path, stage: str) -> dict[str, Any]:
 
 def said(cache: Path) -> list[Any]:
     """What the stages' entries tell, but for what a clock says."""
-    found = [json.loads((entry.path / SAID).read_text()) for entry in held(cache)]
+    found = [json.loads((entry.path / EVENTS).read_text()) for entry in held(cache)]
     return sorted(
         [[kind, name, step, {k: v for k, v in values.items() if k not in CLOCKS}] for kind, name, step, values in one]
         for one in found

@@ -64,7 +64,7 @@ def directory(tmp_path):
 
 
 def write_sizes(directory, sizes):
-    RunFiles(directory, None).write_record({**RECORD, "result": {**RESULT, "bytes_per_tensor": sizes}})
+    RunFiles(directory, None).write_report({**RECORD, "result": {**RESULT, "bytes_per_tensor": sizes}})
 
 
 @pytest.fixture

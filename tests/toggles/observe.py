@@ -26,7 +26,7 @@ from golf.io.checkpoint import read_checkpoint
 from golf.io.container import read_container
 from golf.io.run_directory import ARTIFACT, CHECKPOINT, CONFIG, read_results
 from golf.pack.pack import modules, packed_config
-from golf.stages.stage import StageContext
+from golf.stages.context import StageContext
 from golf.stages.train import Train
 from golf.tracker import jsonl
 
@@ -92,9 +92,9 @@ def _kernels_of_training(launched: Counter[str]) -> Iterator[None]:
     """Count, by their names, the kernels that the stage Train launches inside."""
     run = Train.run
 
-    def counted(stage: Train, work: StageContext) -> dict[str, Any]:
+    def counted(stage: Train, context: StageContext) -> dict[str, Any]:
         with profile() as profiler:
-            result = run(stage, work)
+            result = run(stage, context)
         launched.update(event.name() for event in profiler.kineto_results.events())
         return result
 

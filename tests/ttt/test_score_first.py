@@ -17,6 +17,7 @@ from golf.data.tokenizer import ByteTable
 from golf.errors import UserError
 from golf.evaluation.ledger import Ledger
 from golf.evaluation.reader import Reader
+from golf.evaluation.score_all import score_all
 from golf.evaluation.sliding import Sliding
 from golf.evaluation.stream import Score, Stream
 from golf.evaluation.windows import Windows, sliding_windows
@@ -24,7 +25,6 @@ from golf.events import Listener
 from golf.model.gpt import GPT
 from golf.paths import config_dir
 from golf.resume.checkpointer import NoCheckpointer
-from golf.stages.stage import score_all
 from golf.ttt.score_first import ScoreFirst
 
 SEQ_LEN, CHUNK = 32, 128  # the golden model's sequences; the last of 600 targets' five chunks is short

@@ -19,7 +19,7 @@ from runs import FEW, composed, run
 from golf.data.shard import read_shard, write_shard
 from golf.errors import Diverged, UserError
 from golf.paths import PACKAGE
-from golf.pipeline import STAGES
+from golf.stages.order import STAGES
 from golf.sweep import status
 from golf.tracker import jsonl
 from golf.utils import stdio
