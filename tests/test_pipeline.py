@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,32 @@ def test_evaluate_alone(base, tmp_path, name):
     assert not (tmp_path / "checkpoint.pt").exists()
 
 
+def test_ttt_alone_joins_the_evaluation_of_its_input(base, tmp_path):
+    directory, results = base
+    alone = ("stages=[ttt]", f"input={directory}")
+    again = run(tmp_path / "same", *alone)
+    assert not (tmp_path / "same" / "evaluate.json").exists()
+    scores = ("val_bpb", "prequant", "quantized", "sliding", "ttt", "artifact_bytes")
+    assert {name: again[name] for name in scores} == {name: results[name] for name in scores}
+    assert list(again["stages"]) == ["train", "quantize", "evaluate", "ttt"]
+    assert set(again["stage_seconds"]) == {"data", "ttt"}
+    assert run(tmp_path / "lr", *alone, "ttt.lr=0.001")["sliding"] == results["sliding"]
+    for name, other in (("stride", "evaluation.stride=32"), ("tokens", "data.val_tokens=3000")):
+        again = run(tmp_path / name, *alone, other)
+        assert again["sliding"] is None
+        assert again["val_bpb"] == again["ttt"]["val_bpb"] != results["val_bpb"]
+
+
+def test_ttt_alone_in_the_directory_of_its_input(base, tmp_path):
+    directory, results = base
+    own = shutil.copytree(directory, tmp_path / "own")
+    with pytest.raises(UserError, match=r'holds another run \(stages is \["train", "quantize", "evaluate"\] there'):
+        run(own, "stages=[ttt]")
+    again = run(own, "stages=[ttt]", "ttt.epochs=0", "overwrite=true")
+    assert (again["sliding"], again["quantized"]) == (results["sliding"], results["quantized"])
+    assert again["ttt"]["val_loss"] == pytest.approx(results["sliding"]["val_loss"], rel=1e-6)
+
+
 def test_quantize_alone_gives_the_same_artifact(base, tmp_path):
     directory, _ = base
     run(tmp_path, "stages=[quantize]", f"input={directory}")
@@ -144,6 +171,7 @@ def test_the_model_comes_from_the_input(base, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "problem"),
     [
+        (["stages=[ttt]"], "ttt needs artifact.golf, which the stage quantize makes"),
         (["stages=[evaluate]"], "evaluate needs artifact.golf, which the stage quantize makes"),
         (["stages=[quantize,evaluate]"], "quantize needs checkpoint.pt, which the stage train makes"),
         (["stages=[train,evaluate]"], "evaluate needs artifact.golf, which the stage quantize makes"),

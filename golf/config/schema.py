@@ -14,7 +14,7 @@ class Root:
     """The keys of a run. One `Component` per config group; values are in conf/config.yaml and the experiments."""
 
     seed: int
-    stages: list[Literal["train", "quantize", "evaluate"]]
+    stages: list[Literal["train", "quantize", "evaluate", "ttt"]]
     input: str | Path | None
     overwrite: bool
     compute: Component

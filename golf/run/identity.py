@@ -14,6 +14,7 @@ from golf.io.forms import Run
 from golf.io.run_directory import MULTIRUN, RUN, occupant
 from golf.resume.command import resume_command
 from golf.stages.key import code_digest
+from golf.stages.order import names_of
 from golf.stages.stage import Stage
 from golf.utils.reading import read_json
 
@@ -27,9 +28,8 @@ def identity(
     the data.
     """
     groups = dict.fromkeys(group for stage in stages for group in stage.groups)
-    chosen = list(dict.fromkeys(stage.chosen_by for stage in stages))
     made = {
-        "config": {"stages": chosen, **{group: config[group] for group in groups}},
+        "config": {"stages": names_of(stages), **{group: config[group] for group in groups}},
         "input": dict(inputs),
         "code": {stage.name: code_digest(stage, config) for stage in stages},
     }

@@ -9,7 +9,7 @@ from golf.errors import UserError, require
 from golf.io.run_directory import RESULTS, RunFiles, report_name, runs_of_sweep
 from golf.run import identity
 from golf.run.input_run import with_model_of, with_seeds_of
-from golf.stages.order import STAGES
+from golf.stages.order import STAGES, names_of, stages_of
 from golf.stages.stage import Stage
 from golf.utils.hashing import sha256
 
@@ -50,9 +50,8 @@ def make_plan(config: Mapping[str, Any], directory: Path, overridden: frozenset[
 
     Raises UserError if no stage is selected, or if one cannot find its input.
     """
-    stages = [stage for stage in STAGES if stage.chosen_by in config["stages"]]
-    known = list(dict.fromkeys(stage.chosen_by for stage in STAGES))
-    require(len(stages) > 0, f"stages=[] selects nothing; choose from {known}")
+    stages = stages_of(config["stages"])
+    require(len(stages) > 0, f"stages=[] selects nothing; choose from {[stage.name for stage in STAGES]}")
     twice = len(set(config["stages"])) < len(config["stages"])
     require(not twice, f"stages={config['stages']}: names a stage twice")
     files = RunFiles(directory, config["input"])
@@ -83,7 +82,7 @@ def _check_inputs(stages: Sequence[Stage], files: RunFiles) -> None:
             if maker in stages or (first and files.find(name) is not None):
                 continue
             raise UserError(
-                f"stages={list(dict.fromkeys(s.chosen_by for s in stages))}: {stage.name} needs {name}, which the "
+                f"stages={names_of(stages)}: {stage.name} needs {name}, which the "
                 f"stage {maker.name} makes; add {maker.name} to stages"
                 f"{', or give input=<a run directory that has it>' * first}"
             )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from golf.io.run_directory import RunFiles
+from golf.run.results import same_targets
 from golf.stages.order import STAGES
 from golf.stages.stage import Stage
 
@@ -11,7 +12,8 @@ Report = dict[str, Any]
 
 
 def reports_of(stages: Sequence[Stage], files: RunFiles) -> dict[str, Report]:
-    """By stage: the reports of those that ran, and of those before them that made, byte for byte, what they read."""
+    """By stage: the reports of those that ran, of those before them that made, byte for byte, what they read, and of
+    an earlier evaluation of what TTT alone adapts to."""
     reports: dict[str, Report] = {}
     read: dict[str, str] = {}
     for stage in reversed(STAGES):
@@ -19,10 +21,18 @@ def reports_of(stages: Sequence[Stage], files: RunFiles) -> dict[str, Report]:
         if report is None:
             continue
         made_input = stage.writes in read and report["output"] == {stage.writes: read[stage.writes]}
-        if stage in stages or made_input:
+        scored_input = stage.writes is None and any(_score_alike(report, other) for other in reports.values())
+        if stage in stages or made_input or scored_input:
             reports = {stage.name: report} | reports
             read |= {name: source["sha256"] for name, source in report["inputs"].items()}
     return reports
+
+
+def _score_alike(one: Report, other: Report) -> bool:
+    """Whether two stages scored the same files, by the same model and evaluation, on the same tokens."""
+    read = [{name: source["sha256"] for name, source in report["inputs"].items()} for report in (one, other)]
+    alike = all(one["config"].get(group) == other["config"].get(group) for group in ("model", "evaluation"))
+    return read[0] == read[1] and alike and same_targets(one["provenance"]["data"], other["provenance"]["data"])
 
 
 def choices_of(reports: Mapping[str, Report], choices: Mapping[str, str]) -> dict[str, str | None]:

@@ -37,7 +37,7 @@ def assemble(
     """
     found = {name: report["result"] for name, report in reports.items()}
     train, quantize, evaluate, ttt = (found.get(name, {}) for name in ("train", "quantize", "evaluate", "ttt"))
-    if "train" in reports and not _same_targets(reports["train"]["provenance"]["data"], provenance["data"]):
+    if "train" in reports and not same_targets(reports["train"]["provenance"]["data"], provenance["data"]):
         train = {**train, "prequant": None}  # scored on other tokens, so not comparable
     scored = evaluate | ttt
     scores = {"prequant": train.get("prequant"), **{name: scored.get(name) for name in reversed(SCORES)}}
@@ -62,7 +62,8 @@ def assemble(
     }
 
 
-def _same_targets(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def same_targets(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two digests of data (Dataset.digests) are of the same validation tokens."""
     return all(one[key] == other[key] for key in ("val", "val_tokens"))
 
 

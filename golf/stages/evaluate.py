@@ -11,7 +11,7 @@ from golf.stages.stage import Stage
 
 
 class Evaluate(Stage):
-    name = chosen_by = "evaluate"
+    name = "evaluate"
     reads = (ARTIFACT,)
     writes = None
     groups = ("data", "model", "codec", "evaluation")

@@ -19,7 +19,7 @@ from golf.stages.stage import Stage
 
 
 class Quantize(Stage):
-    name = chosen_by = "quantize"
+    name = "quantize"
     reads = (CHECKPOINT,)
     writes = ARTIFACT
     groups = ("data", "model", "quantizer", "codec")

@@ -12,14 +12,14 @@ from golf.stages.context import StageContext
 class Stage(ABC):
     """Reads files by name from the run directory, writes one there, and returns what came out.
 
-    chosen_by: the word in the configuration's `stages` that selects it; reads: names of the files it needs; writes: the
-    file it makes; groups: the root keys of the configuration that its result depends on, besides the data. From these
-    and `depends` follows its key in the cache (golf.stages.key). when_out_of_memory: what makes it take less
-    (golf.utils.out_of_memory).
+    name: selects it in the configuration's `stages`; part_of: the name of another stage that selects it too, or None;
+    reads: names of the files it needs; writes: the file it makes; groups: the root keys of the configuration that its
+    result depends on, besides the data. From these and `depends` follows its key in the cache (golf.stages.key).
+    when_out_of_memory: what makes it take less (golf.utils.out_of_memory).
     """
 
     name: ClassVar[str]
-    chosen_by: ClassVar[str]
+    part_of: ClassVar[str | None] = None
     reads: ClassVar[tuple[str, ...]]
     writes: ClassVar[str | None]
     groups: ClassVar[tuple[str, ...]]

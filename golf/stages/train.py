@@ -16,7 +16,7 @@ from golf.stages.stage import Stage
 
 
 class Train(Stage):
-    name = chosen_by = "train"
+    name = "train"
     reads = ()
     writes = CHECKPOINT
     groups = ("seed", "data", "model", "optimizer", "trainer", "evaluation")

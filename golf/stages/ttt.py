@@ -11,13 +11,14 @@ from golf.stages.stage import Stage
 
 class TTT(Stage):
     name = "ttt"
-    chosen_by = "evaluate"
+    part_of = "evaluate"
     reads = (ARTIFACT,)
     writes = None
     groups = ("data", "model", "codec", "evaluation", "ttt")
     when_out_of_memory = ("lower ttt.batch_seqs", "lower ttt.hash_buckets", "lower evaluation.batch_tokens")
 
     def check(self, context: StageContext) -> None:
+        context.build("evaluation").windows(context.stream.num_targets, context.config["model"]["seq_len"])
         context.build("ttt").check(context.model_shape())
 
     def run(self, context: StageContext) -> dict[str, Any]:
