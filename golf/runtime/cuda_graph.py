@@ -1,4 +1,4 @@
-"""Work with a model that repeats on a GPU is recorded once, as a CUDA graph: the host then launches it as one thing."""
+"""Work with a model that repeats on a GPU is captured once, as a CUDA graph, which the host launches as one thing."""
 
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Model(Protocol):
-    """What a captured model has to tell: a captured order of layers replays no other."""
+    """What a graph depends on: it replays the order of layers that was captured."""
 
     recurrent: bool
 
@@ -19,10 +19,10 @@ class Model(Protocol):
 
 
 class CudaGraphed:
-    """A function of a model and of tensors that is run the first time it meets their shapes, recorded the second time,
+    """A function of a model and of tensors that is run the first time it meets their shapes, captured the second time,
     and replayed from then on. What it returns lies in memory that the next call overwrites.
 
-    On the CPU, and where torch.compile sees to the model, it is just called.
+    On the CPU, and for a compiled model, it is just called.
     """
 
     def __init__(self, model: Model, function: Callable[..., Any], device: torch.device):
@@ -47,7 +47,7 @@ class CudaGraphed:
             self._seen.add(kind)  # kernels are compiled, libraries choose theirs
             return self.function(self.model, *inputs)
         if kind not in self._graphs:
-            self._graphs[kind] = self._record(inputs)
+            self._graphs[kind] = self._capture(inputs)
         graph, own, output = self._graphs[kind]
         for mine, given in zip(own, inputs, strict=True):
             mine.copy_(given)
@@ -55,17 +55,17 @@ class CudaGraphed:
         return output
 
     def _place(self) -> Hashable:
-        """What a recording holds for: the order of layers, and where in memory weights and gradients are."""
+        """What a graph holds for: the order of layers, and where in memory weights and gradients are."""
         tensors = [tensor for parameter in self.model.parameters() for tensor in (parameter, parameter.grad)]
         return self.model.recurrent, *[None if tensor is None else tensor.data_ptr() for tensor in tensors]
 
-    def _record(self, inputs: tuple[Tensor, ...]) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Any]:
+    def _capture(self, inputs: tuple[Tensor, ...]) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Any]:
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()  # of all: no two run at once
-        torch.cuda.empty_cache()  # what running it took, the recording takes again
+        torch.cuda.empty_cache()  # the capture allocates again what running it took
         own = [tensor.clone() for tensor in inputs]
         graph = torch.cuda.CUDAGraph()
-        # Other threads go on with what a recording here forbids: one draws the next batch into pinned memory.
+        # Other threads may do meanwhile what a capture forbids: one draws the next batch into pinned memory.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             output = self.function(self.model, *own)
         return graph, own, output
