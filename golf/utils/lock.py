@@ -1,4 +1,8 @@
-"""Locks between processes: files that are locked while their process lives. They keep their content."""
+"""Locks between processes: files that are locked while their process lives. They keep their content.
+
+filelock is not used because it raises, or falls back to files whose existence is the lock, where a file system does not
+support flock; a lock here then keeps no process out and ends no job.
+"""
 
 import errno
 import fcntl
