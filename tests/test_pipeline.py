@@ -328,7 +328,7 @@ def test_a_damaged_checkpoint(tmp_path, content):
         torch.save({"weights": torch.zeros(3)}, path)
     else:
         path.write_bytes(content)
-    with pytest.raises(UserError, match=r"checkpoint\.pt: (cannot be read as a|is no) checkpoint"):
+    with pytest.raises(UserError, match=r"checkpoint\.pt: (cannot be read as a|is not a) checkpoint"):
         run(tmp_path / "new", "stages=[quantize]", f"input={tmp_path / 'old'}")
 
 
