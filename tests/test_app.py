@@ -21,8 +21,10 @@ import golf
 from golf.app import claim
 from golf.paths import config_dir
 
-SMOKE = yaml.safe_load((config_dir() / "experiment" / "smoke.yaml").read_text())
-GROUPS = {key.removeprefix("override /"): option for entry in SMOKE["defaults"] for key, option in entry.items()}
+SHIPPED = ("hydra", "launch", "sweep", "cache", "resume")  # the groups that a toy run takes as they are
+ROOT = yaml.safe_load((config_dir() / "config.yaml").read_text())
+CHOSEN = {key: option for entry in ROOT["defaults"] if isinstance(entry, dict) for key, option in entry.items()}
+TOYS = [name for name in CHOSEN if not name.startswith("override ") and name not in (*SHIPPED, "experiment")]
 TOY = "_target_: toys.Toy\nepochs: 3\nhash_embed: true\nema: 1e-3\n"
 FILES = {
     # classes beside the user's own YAML
@@ -60,13 +62,13 @@ FILES = {
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the shipped root in conf/, one toy option in each group, and a user's own files in mine/."""
     path = tmp_path_factory.mktemp("toys")
-    for group in ("hydra", "launch", "sweep", "cache", "resume"):
+    for group in SHIPPED:
         shutil.copytree(config_dir() / group, path / "conf" / group)
     shutil.copy(config_dir() / "config.yaml", path / "conf")
     files = {f"mine/{name}": dedent(text) for name, text in FILES.items()}
     files["conf/experiment/smoke.yaml"] = (config_dir() / "experiment" / "smoke.yaml").read_text()
-    for group, option in {"compute": "auto", **GROUPS}.items():
-        files[f"conf/{group}/{option}.yaml"] = TOY
+    for group in TOYS:
+        files[f"conf/{group}/{CHOSEN[group]}.yaml"] = TOY
     for name, text in files.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text(text)

@@ -73,6 +73,8 @@ class Checkpointer(NoCheckpointer):
         self._saved = time.perf_counter()
         if path is None:
             return 0
+        if dist.is_main():
+            _remove(self.root, path)  # older ones, where the process ended before it removed them
         shared, own = (_read(path / name) for name in (SHARED, OWN.format(dist.rank())))
         recorded = read_events(path)
         try:

@@ -126,7 +126,10 @@ def test_a_good_configuration_passes() -> None:
         # wrong type
         (changed("seed", True), "seed: expected int, got true"),
         (changed("seed", 1.0), "seed: expected int, got 1.0"),
-        (changed("stages", ["train", "foo"]), "stages: expected list of train, quantize, evaluate or ttt, got ['train', 'f"),
+        (
+            changed("stages", ["train", "foo"]),
+            "stages: expected list of train, quantize, evaluate or ttt, got ['train', 'f",
+        ),
         (changed("stages", "train"), "stages: expected list of train"),
         (changed("ttt.epochs", "abc"), "ttt.epochs: expected int, got 'abc'"),
         (changed("ttt.epochs", None), "ttt.epochs: expected int, got null"),
