@@ -54,7 +54,7 @@ def test_the_wheel_ships_its_configuration_inside_the_package(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"golf"}
-    in_checkout = {f"golf/conf/{path.relative_to(ROOT / 'conf')}" for path in (ROOT / "conf").rglob("*.yaml")}
+    in_checkout = {f"golf/conf/{path.relative_to(ROOT / 'conf')}" for path in (ROOT / "conf").rglob("*.*")}
     assert {name for name in names if name.startswith("golf/conf/")} == in_checkout
     assert {"golf/data/fixture/tokenizer.model", "golf/report/page.html", "golf/report/record.json"} <= set(names)
     assert "golf/py.typed" in names
