@@ -33,8 +33,9 @@ class Backend:
 
 
 def functions_of(module: Kernels) -> Kernels:
-    """What a module of kernels offers, apart from it: a model with the module itself could not be copied."""
-    return cast(Kernels, SimpleNamespace(**vars(module)))
+    """The public names of a module of kernels: a model that held the module itself could not be copied."""
+    public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    return cast(Kernels, SimpleNamespace(**public))
 
 
 PLAIN = Backend(torch.device("cpu"), sdpa, functions_of(plain), {}, compile=False, deterministic=False)

@@ -49,9 +49,7 @@ def choose_kernels(name: Choice, device: torch.device) -> str:
         working = (candidate for candidate in FASTEST_FIRST if device.type == "cuda" and not missing(candidate))
         return next(working, "plain")
     if name != "plain" and (reason := missing(name) if device.type == "cuda" else "needs a GPU"):
-        raise UserError(
-            f"compute.kernels={name} {reason}{' ' if reason.endswith('or') else '; '}use compute.kernels=auto"
-        )
+        raise UserError(f"compute.kernels={name} {reason}; use compute.kernels=auto")
     return name
 
 
@@ -63,9 +61,9 @@ def missing(name: Choice) -> str | None:
     capability = torch.cuda.get_device_capability()
     if capability < (8, 0):
         return "needs a GPU of at least compute capability 8.0"
-    if name == "quack" and capability != (9, 0):
-        return "needs a Hopper GPU"
     if name == "quack":
+        if capability != (9, 0):
+            return "needs a Hopper GPU"
         try:
             import_module(kernels_module(name))
         except Exception as error:  # CUTLASS may raise anything on a machine that it does not support

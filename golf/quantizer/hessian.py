@@ -70,12 +70,14 @@ def collect_hessians(
     kernels = model.kernels
     collector = _Collector(kernels, names)
     model.set_kernels(cast(Kernels, collector))  # it has all of their functions
-    for i in range(dist.rank(), batches, dist.world_size()):
-        ids, _ = loader.batch(batch_tokens // model.seq_len)
-        with autocast(device):
-            collector.meet(model.hidden(ids.to(device)), model.tok_emb.weight)
-        events.progress("calibrate", i + 1, batches)
-    model.set_kernels(kernels)
+    try:
+        for i in range(dist.rank(), batches, dist.world_size()):
+            ids, _ = loader.batch(batch_tokens // model.seq_len)
+            with autocast(device):
+                collector.meet(model.hidden(ids.to(device)), model.tok_emb.weight)
+            events.progress("calibrate", i + 1, batches)
+    finally:
+        model.set_kernels(kernels)
     dist.all_reduce_sum(list(collector.sums.values()))
     means = {names: total / batches for names, total in collector.sums.items()}
     require_finite({f"the Hessian of {' and '.join(names)}": mean for names, mean in means.items()}, TRAINED_TOO_FAST)

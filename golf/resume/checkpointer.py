@@ -43,8 +43,8 @@ class NoCheckpointer:
         return 0
 
     def save(self, state: LoopState, done: int, request: int, seconds: Callable[[], float] = float) -> None:
-        """Save the state after `done` rounds and `seconds` of the loop, on every rank; then a requested signal takes
-        effect, which may end the process."""
+        """Save the state after `done` rounds, on every rank, with the `seconds` of the loop (0.0 for one without a
+        clock); then a requested signal takes effect, which may end the process."""
 
     def release(self) -> None:
         """No round is left: a signal that waits takes effect."""
